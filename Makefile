@@ -1,0 +1,47 @@
+# The commands of the README. Each one makes .venv when it is missing, and installs again when pyproject.toml or
+# constraints.txt has changed. Written for GNU make 3.81 too, which macOS has.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help demo test lint bench format clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(INSTALLED) ## build LeNet on every backend and compare them on real handwritten digits
+	@$(BIN)/python examples/demo.py
+
+test: $(INSTALLED) ## run all tests
+	@$(BIN)/pytest
+
+lint: $(INSTALLED) ## check style, types, imports and spelling
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/codespell
+
+bench: $(INSTALLED) ## time netspec beside hand-written models
+	@$(BIN)/python benchmarks/run.py
+
+format: $(INSTALLED) ## mend what ruff can mend, and format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+clean: ## remove caches and build outputs (.venv stays)
+	rm -rf build dist .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# Plain pip, so that its own settings (PIP_INDEX_URL, PIP_FIND_LINKS, pip.conf) decide where packages come from.
+# Of its several hundred lines only those of large files and of the last step are shown; errors pass through.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	    { echo "netspec needs Python 3.11 or later, and '$(PYTHON)' is not: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/pip || { echo "making .venv"; $(PYTHON) -m venv .venv; }
+	@echo "installing into .venv: every framework and tool, about 3.4 GB; this takes a few minutes the first time"
+	@set -o pipefail; $(BIN)/pip install --progress-bar off -c constraints.txt -e '.[all,dev]' | grep --line-buffered -o -E \
+	    '^ *(Downloading|Using cached) [^ ]+ \([0-9.]+ [MG]B\)|^Processing [^ ]+whl|^Installing collected packages'
+	@touch $(INSTALLED)

@@ -1,0 +1,115 @@
+"""The errors a user can cause: one kind, one printed form, `file:line:col: message`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+MAX_SHOWN = 10
+MAX_MESSAGE = 400
+
+
+class Location(NamedTuple):
+    """A place in a text: file as the user wrote it, line and column counted from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{printable(self.file)}:{self.line}:{self.column}"
+
+
+class Mistake(NamedTuple):
+    """One thing that is wrong, and where it is written (None where there is no text, as on the command line)."""
+
+    message: str
+    location: Location | None = None
+
+    def __str__(self) -> str:
+        message = printable(self.message)
+        if len(message) > MAX_MESSAGE:
+            message = message[: MAX_MESSAGE - 3] + "..."
+        return f"{self.location}: {message}" if self.location else message
+
+
+class NetspecError(ValueError):
+    """Something the user can mend. `str()` is one line per mistake, ten at most and then a count."""
+
+    def __init__(self, message: str | Iterable[Mistake], location: Location | None = None) -> None:
+        if isinstance(message, str):
+            self.mistakes: tuple[Mistake, ...] = (Mistake(message, location),)
+        else:
+            self.mistakes = tuple(message)
+        assert self.mistakes
+        super().__init__(self.mistakes)
+
+    def __str__(self) -> str:
+        lines = [str(mistake) for mistake in self.mistakes[:MAX_SHOWN]]
+        if len(self.mistakes) > MAX_SHOWN:
+            lines.append(f"and {len(self.mistakes) - MAX_SHOWN} more mistakes")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[type[NetspecError], tuple[tuple[Mistake, ...]]]:
+        return type(self), (self.mistakes,)
+
+
+class Mistakes:
+    """Collects mistakes, so that one reading of a spec tells all of them."""
+
+    def __init__(self, found: Iterable[Mistake] = ()) -> None:
+        self.found: list[Mistake] = list(found)
+
+    def __bool__(self) -> bool:
+        return bool(self.found)
+
+    def add(self, message: str, location: Location | None) -> None:
+        self.found.append(Mistake(message, location))
+
+    @contextmanager
+    def collect(self, location: Location | None = None, prefix: str = "") -> Iterator[None]:
+        """Keep the mistakes of a NetspecError and go on; those without a place get `location`."""
+        try:
+            yield
+        except NetspecError as error:
+            self.found += [Mistake(prefix + m.message, m.location or location) for m in error.mistakes]
+
+    def raise_all(self) -> None:
+        """A NetspecError with all mistakes, once each, in the order of the text; nothing where there are none."""
+        if self.found:
+            unique = dict.fromkeys(self.found)
+            raise NetspecError(sorted(unique, key=lambda mistake: mistake.location or Location("", 0, 0)))
+
+
+class LanguageError(NetspecError):
+    """The text of a spec is wrong: its YAML, its keys, an expression, a field."""
+
+
+class ShapeError(NetspecError):
+    """Shapes or dtypes of a spec do not fit together."""
+
+
+class WeightsError(NetspecError):
+    """A weights file does not fit the model, or is no weights file."""
+
+
+class BackendError(NetspecError):
+    """A backend is missing, or cannot do what the spec or the caller asks."""
+
+
+class InputError(NetspecError):
+    """Arrays given to a model do not fit its inputs."""
+
+
+def printable(text: str) -> str:
+    """`text` on one line with every character that does not print escaped, so that no input can move the cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean NAME?` for the closest of `known`, or an empty string."""
+    import difflib  # 3 ms that only a mistake should cost
+
+    close = difflib.get_close_matches(word[:128], sorted(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,1 @@
+"""The tests: core (no framework), conformance (every backend), backends (what only one has)."""

@@ -1,0 +1,1 @@
+"""One table of cases that every backend is tested against."""

@@ -1,0 +1,17 @@
+"""What every test needs: a quiet, repeatable environment, set before any framework is imported."""
+
+import os
+
+import hypothesis
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the environment that this process and the processes it starts run in, and hypothesis' profile."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up log
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # the tolerances of the tests are those of the CPU
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    os.environ["NO_COLOR"] = "1"  # messages are compared as plain text
+    # The same examples in every run, so that a failure can be repeated; no deadline, since machines are noisy.
+    hypothesis.settings.register_profile("netspec", derandomize=True, deadline=None)
+    hypothesis.settings.load_profile("netspec")
