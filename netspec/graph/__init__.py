@@ -1,0 +1,1 @@
+"""The typed graph between the language and the backends: primitives, symbolic shapes, layers kept whole."""

@@ -1,0 +1,353 @@
+"""The Builder: layers call it to emit primitives and to ask for parameters; it keeps types and paths right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from netspec.errors import NetspecError, nearest
+from netspec.graph.dims import Size, bounds, is_symbol
+from netspec.graph.graph import (
+    Buffer,
+    Call,
+    Graph,
+    Input,
+    LayerConfiguration,
+    Node,
+    Origin,
+    Output,
+    Param,
+    Requirement,
+    Value,
+)
+from netspec.graph.ops import (
+    Add,
+    Bernoulli,
+    Concat,
+    Constant,
+    Div,
+    ElementCount,
+    Equal,
+    Erf,
+    Exp,
+    Gather,
+    Greater,
+    Matmul,
+    Max,
+    Mean,
+    Mul,
+    Op,
+    Permute,
+    Relu,
+    Reshape,
+    Rsqrt,
+    Sigmoid,
+    StopGradient,
+    Sub,
+    Sum,
+    Tanh,
+    Where,
+)
+from netspec.graph.types import DType, TensorType, check_type, normal_axis
+
+Axes = int | Sequence[int]
+
+
+class Expandable(LayerConfiguration, Protocol):
+    """A layer as the Builder needs it: it emits its body."""
+
+    @property
+    def expand(self) -> Callable[..., Value | tuple[Value, ...]]: ...
+
+
+@dataclass
+class Entry:
+    """The entry of a spec that is being expanded: where it stands and what it says of its parameters.
+
+    `initializers` replaces a parameter's own; `frozen` answers for the full path of a parameter, `fixed` for that of a
+    buffer; `tied` gives the path of another parameter to use instead.
+    """
+
+    origin: Origin
+    frozen: Callable[[str], bool] = lambda path: False
+    fixed: Callable[[str], bool] = lambda path: False
+    initializers: Mapping[str, Any] = field(default_factory=dict)
+    tied: Mapping[str, str] = field(default_factory=dict)
+
+    def path_of(self, name: str) -> str:
+        """The path of this entry's parameter or buffer `name`."""
+        return f"{self.origin.path}.{name}"
+
+
+@dataclass
+class _OpenCall:
+    """What is collected while one layer is expanded."""
+
+    entry: Entry
+    body: list[Node] = field(default_factory=list)
+    params: dict[str, Value] = field(default_factory=dict)
+    buffers: dict[str, Value] = field(default_factory=dict)
+    updates: dict[str, Value] = field(default_factory=dict)
+
+
+class Builder:
+    """Builds one Graph. `training` is which of a spec's two graphs; layers such as dropout read it."""
+
+    def __init__(self, name: str, training: bool = False) -> None:
+        self.name = name
+        self.training = training
+        self._inputs: list[Input] = []
+        self._state: dict[str, Param | Buffer] = {}
+        self._current: dict[str, Value] = {}  # the latest value of each buffer
+        self._nodes: list[Node | Call] = []
+        self._requirements: dict[tuple[Size, int], Requirement] = {}
+        self._call: _OpenCall | None = None
+
+    # The frame of the graph.
+
+    def input(self, name: str, type: TensorType, origin: Origin | None = None) -> Value:
+        """A named input of the graph."""
+        value = Value(check_type(type), origin or Origin(name, None), self)
+        self._inputs.append(Input(name, value))
+        return value
+
+    def symbols(self) -> set[str]:
+        """The symbols that some input shows the size of."""
+        return {name for entry in self._inputs for name in map(is_symbol, entry.value.shape) if name is not None}
+
+    def call(self, layer: Expandable, entry: Entry, inputs: Sequence[Value]) -> tuple[Value, ...]:
+        """Expand `layer` on `inputs` into a Call and return its outputs."""
+        assert self._call is None, "calls do not nest: a layer that uses another one expands it in its own body"
+        self._call = _OpenCall(entry)
+        try:
+            result = layer.expand(self, *inputs)
+            opened = self._call
+        finally:
+            self._call = None
+        outputs = result if isinstance(result, tuple) else (result,)
+        unknown = [name for name in entry.initializers if name not in opened.params]
+        if unknown:
+            names = ", ".join(opened.params) or "none"
+            raise NetspecError(f"init of {unknown[0]}: its parameters are {names}{nearest(unknown[0], opened.params)}")
+        self._nodes.append(
+            Call(
+                layer=layer,
+                origin=entry.origin,
+                inputs=tuple(inputs),
+                params=opened.params,
+                buffers=opened.buffers,
+                body=tuple(opened.body),
+                outputs=outputs,
+                updates=opened.updates,
+            )
+        )
+        return outputs
+
+    def finish(self, outputs: Mapping[str, Value]) -> Graph:
+        """The graph with these outputs, in this order."""
+        updates = {path: value for path, value in self._current.items() if value is not self._state[path].value}
+        return Graph(
+            name=self.name,
+            training=self.training,
+            inputs=tuple(self._inputs),
+            state=tuple(self._state[path] for path in state_dict_order(self._state)),
+            nodes=tuple(self._nodes),
+            outputs=tuple(Output(name, value) for name, value in outputs.items()),
+            updates=updates,
+            requirements=tuple(self._requirements.values()),
+        )
+
+    # Parameters and buffers of the layer that is being expanded.
+
+    def param(
+        self,
+        name: str,
+        shape: Sequence[Size],
+        initializer: Any,
+        *,
+        fan: tuple[int, int] | None = None,
+        zero_row: int | None = None,
+    ) -> Value:
+        """The parameter `name` of this layer, of a shape without symbols, at first drawn by `initializer`.
+
+        `fan` is (fan_in, fan_out) where it is not that of torch's layout; `zero_row` is a row that starts at zero.
+        """
+        call = self._open()
+        entry = call.entry
+        path = entry.tied.get(name, entry.path_of(name))
+        self._check_numbers(name, shape)
+        existing = self._state.get(path)
+        if existing is None:
+            value = Value(check_type(TensorType(tuple(shape))), Origin(path, entry.origin.location), self)
+            chosen = entry.initializers.get(name, initializer)
+            existing = self._state[path] = Param(path, value, chosen, not entry.frozen(path), fan, zero_row)
+        call.params[name] = existing.value
+        return existing.value
+
+    def buffer(self, name: str, shape: Sequence[Size], initializer: Any) -> Value:
+        """The present value of the buffer `name` of this layer: the last update where it was updated before."""
+        call = self._open()
+        path = call.entry.path_of(name)
+        self._check_numbers(name, shape)
+        if path not in self._state:
+            value = Value(check_type(TensorType(tuple(shape))), Origin(path, call.entry.origin.location), self)
+            self._state[path] = Buffer(path, value, initializer)
+            self._current[path] = value
+        call.buffers[name] = self._current[path]
+        return self._current[path]
+
+    def update(self, name: str, value: Value) -> None:
+        """The new value of the buffer `name`, for what comes later and for the next call of the model."""
+        call = self._open()
+        path = call.entry.path_of(name)
+        assert value.type == self._current[path].type, (path, value)
+        self._current[path] = value
+        call.updates[name] = value
+
+    def fixed(self, name: str) -> bool:
+        """Whether the buffer `name` of this layer is frozen: training neither moves it nor looks past it."""
+        entry = self._open().entry
+        return entry.fixed(entry.path_of(name))
+
+    def require(self, size: Size, at_least: int, message: str) -> None:
+        """Refuse now, or leave to each call, a size that is below `at_least`."""
+        low, high = bounds(size)
+        if high < at_least:
+            raise NetspecError(message.format(size=size))
+        if low < at_least:
+            requirement = Requirement(size, at_least, message, self._open().entry.origin)
+            self._requirements.setdefault((size, at_least), requirement)
+
+    # Primitives.
+
+    def apply(self, op: Op, *inputs: Value) -> Value:
+        """Emit a primitive with one output."""
+        (output,) = self.apply_all(op, *inputs)
+        return output
+
+    def apply_all(self, op: Op, *inputs: Value) -> tuple[Value, ...]:
+        """Emit a primitive with any number of outputs."""
+        types = op.infer(*(value.type for value in inputs))
+        origin = self._call.entry.origin if self._call else None
+        outputs = tuple(Value(check_type(type), origin, self) for type in types)
+        for type in types:
+            for size in type.shape:
+                if not isinstance(size, int) and bounds(size)[0] < 1:
+                    self.require(size, 1, "nothing is left of a dimension: its size is {size}")
+        node = Node(op, inputs, outputs)
+        if self._call is None:
+            self._nodes.append(node)
+        else:
+            self._call.body.append(node)
+        return outputs
+
+    def constant(self, value: float | int | bool, dtype: DType = "float") -> Value:
+        return self.apply(Constant(value, dtype))
+
+    def add(self, a: Value | float, b: Value | float) -> Value:
+        return self.apply(Add(), *self._pair(a, b))
+
+    def sub(self, a: Value | float, b: Value | float) -> Value:
+        return self.apply(Sub(), *self._pair(a, b))
+
+    def mul(self, a: Value | float, b: Value | float) -> Value:
+        return self.apply(Mul(), *self._pair(a, b))
+
+    def div(self, a: Value | float, b: Value | float) -> Value:
+        return self.apply(Div(), *self._pair(a, b))
+
+    def greater(self, a: Value | float, b: Value | float) -> Value:
+        return self.apply(Greater(), *self._pair(a, b))
+
+    def equal(self, a: Value | float, b: Value | float) -> Value:
+        return self.apply(Equal(), *self._pair(a, b))
+
+    def where(self, condition: Value, a: Value | float, b: Value | float) -> Value:
+        return self.apply(Where(), condition, *self._pair(a, b))
+
+    def exp(self, x: Value) -> Value:
+        return self.apply(Exp(), x)
+
+    def rsqrt(self, x: Value) -> Value:
+        return self.apply(Rsqrt(), x)
+
+    def tanh(self, x: Value) -> Value:
+        return self.apply(Tanh(), x)
+
+    def sigmoid(self, x: Value) -> Value:
+        return self.apply(Sigmoid(), x)
+
+    def erf(self, x: Value) -> Value:
+        return self.apply(Erf(), x)
+
+    def relu(self, x: Value) -> Value:
+        return self.apply(Relu(), x)
+
+    def stop_gradient(self, x: Value) -> Value:
+        return self.apply(StopGradient(), x)
+
+    def bernoulli(self, like: Value, keep: float) -> Value:
+        return self.apply(Bernoulli(keep), like)
+
+    def matmul(self, a: Value, b: Value) -> Value:
+        return self.apply(Matmul(), a, b)
+
+    def sum(self, x: Value, axis: Axes, keepdims: bool = False) -> Value:
+        return self.apply(Sum(_axes(axis, x), keepdims), x)
+
+    def mean(self, x: Value, axis: Axes, keepdims: bool = False) -> Value:
+        return self.apply(Mean(_axes(axis, x), keepdims), x)
+
+    def max(self, x: Value, axis: Axes, keepdims: bool = False) -> Value:
+        return self.apply(Max(_axes(axis, x), keepdims), x)
+
+    def element_count(self, x: Value, axis: Axes) -> Value:
+        return self.apply(ElementCount(_axes(axis, x)), x)
+
+    def reshape(self, x: Value, shape: Sequence[Size]) -> Value:
+        return self.apply(Reshape(tuple(shape)), x)
+
+    def permute(self, x: Value, axes: Sequence[int]) -> Value:
+        return self.apply(Permute(tuple(axes)), x)
+
+    def concat(self, xs: Sequence[Value], axis: int) -> Value:
+        return self.apply(Concat(normal_axis(axis, xs[0].type.rank)), *xs)
+
+    def gather(self, table: Value, indices: Value) -> Value:
+        return self.apply(Gather(), table, indices)
+
+    def _pair(self, a: Value | float, b: Value | float) -> tuple[Value, Value]:
+        """Both as values; a plain number takes the dtype of the other side."""
+        if isinstance(a, Value):
+            return a, b if isinstance(b, Value) else self.constant(b, a.type.dtype)
+        assert isinstance(b, Value)
+        return self.constant(a, b.type.dtype), b
+
+    def _open(self) -> _OpenCall:
+        assert self._call is not None, "parameters belong to a layer"
+        return self._call
+
+    @staticmethod
+    def _check_numbers(name: str, shape: Sequence[Size]) -> None:
+        for size in shape:
+            if not isinstance(size, int):
+                raise NetspecError(f"{name} would have a size of {size}: a parameter's sizes must be numbers")
+
+
+def _axes(axis: Axes, x: Value) -> tuple[int, ...]:
+    axes = (axis,) if isinstance(axis, int) else axis
+    return tuple(sorted(normal_axis(each, x.type.rank) for each in axes))
+
+
+def state_dict_order(paths: Iterable[str]) -> list[str]:
+    """Paths in the order of a torch module's state dict: a module's own tensors, then its children as they came."""
+    children: dict[str, list[str]] = {}
+    own: list[str] = []
+    for path in paths:
+        head, dot, rest = path.partition(".")
+        if dot:
+            children.setdefault(head, []).append(rest)
+        else:
+            own.append(path)
+    return own + [f"{head}.{path}" for head, rests in children.items() for path in state_dict_order(rests)]

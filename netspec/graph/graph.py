@@ -1,0 +1,231 @@
+"""The Graph: typed primitives in order, one Call for each layer kept whole, parameters and buffers by path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from netspec.errors import Location
+from netspec.graph.dims import is_symbol
+from netspec.graph.ops.base import Op
+from netspec.graph.types import TensorType
+
+if TYPE_CHECKING:
+    from netspec.graph.builder import Builder
+
+
+class LayerConfiguration(Protocol):
+    """What the graph knows of a layer: the word that names its type."""
+
+    @property
+    def type(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The entry of the spec that made a value: its path and place."""
+
+    path: str
+    location: Location | None
+
+
+class Value:
+    """One tensor of a graph, equal to itself only. While a layer is expanded, arithmetic on it adds primitives."""
+
+    __slots__ = ("builder", "origin", "type")
+
+    def __init__(self, type: TensorType, origin: Origin | None = None, builder: Builder | None = None) -> None:
+        self.type = type
+        self.origin = origin
+        self.builder = builder
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return self.type.shape
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Value, (self.type, self.origin)
+
+    def __repr__(self) -> str:
+        return f"<{self.origin.path if self.origin else 'value'}: {self.type}>"
+
+    def _build(self) -> Builder:
+        assert self.builder is not None, "arithmetic on the values of a finished graph"
+        return self.builder
+
+    def __add__(self, other: Value | float) -> Value:
+        return self._build().add(self, other)
+
+    def __sub__(self, other: Value | float) -> Value:
+        return self._build().sub(self, other)
+
+    def __mul__(self, other: Value | float) -> Value:
+        return self._build().mul(self, other)
+
+    def __truediv__(self, other: Value | float) -> Value:
+        return self._build().div(self, other)
+
+    def __radd__(self, other: float) -> Value:
+        return self._build().add(other, self)
+
+    def __rsub__(self, other: float) -> Value:
+        return self._build().sub(other, self)
+
+    def __rmul__(self, other: float) -> Value:
+        return self._build().mul(other, self)
+
+    def __rtruediv__(self, other: float) -> Value:
+        return self._build().div(other, self)
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """A named input of the graph."""
+
+    name: str
+    value: Value
+
+
+@dataclass(frozen=True, eq=False)
+class Param:
+    """A parameter: saved, and trained unless frozen.
+
+    `permutation` is how an adapter stores it: stored axis k is axis `permutation[k]` of the canonical (torch's)
+    layout that every file and every user sees; None is canonical.
+    """
+
+    path: str
+    value: Value
+    initializer: Any
+    trainable: bool = True
+    fan: tuple[int, int] | None = None
+    zero_row: int | None = None
+    permutation: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Buffer:
+    """A tensor that is saved but never trained, such as a running mean."""
+
+    path: str
+    value: Value
+    initializer: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """A named output of the graph."""
+
+    name: str
+    value: Value
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One primitive applied."""
+
+    op: Op
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One layer applied: its configuration, and its body, so that a backend may run a fused form instead.
+
+    The body reads `inputs`, `params`, `buffers` (both by local name: `weight`, `running_mean`) and its own values;
+    `outputs` and `updates` (new values of buffers, by local name) are all that others may read of it.
+    `noise` are random numbers that come from outside instead of the body's own generator: then the body runs, as no
+    fused form takes them. `channels_last` says that its values `[batch, channels, *spatial]` are held as
+    `[batch, *spatial, channels]`.
+    """
+
+    layer: LayerConfiguration
+    origin: Origin
+    inputs: tuple[Value, ...]
+    params: Mapping[str, Value]
+    buffers: Mapping[str, Value]
+    body: tuple[Node, ...]
+    outputs: tuple[Value, ...]
+    updates: Mapping[str, Value]
+    noise: tuple[Value, ...] = ()
+    channels_last: bool = False
+
+    @property
+    def path(self) -> str:
+        return self.origin.path
+
+
+@dataclass(frozen=True, eq=False)
+class Requirement:
+    """Something that only the sizes of a call can tell: `size >= at_least`, else `message` is the user's mistake."""
+
+    size: Any
+    at_least: int
+    message: str
+    origin: Origin
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A model in one mode: nodes in order of running.
+
+    `state` is all that a weights file holds, in the order of torch's state dict; `params` and `buffers` are its parts.
+    `updates` holds the new value of each buffer that the pass changes, by the buffer's path.
+    """
+
+    name: str
+    training: bool
+    inputs: tuple[Input, ...]
+    state: tuple[Param | Buffer, ...]
+    nodes: tuple[Node | Call, ...]
+    outputs: tuple[Output, ...]
+    updates: Mapping[str, Value] = field(default_factory=dict)
+    requirements: tuple[Requirement, ...] = ()
+
+    @cached_property
+    def params(self) -> tuple[Param, ...]:
+        return tuple(held for held in self.state if isinstance(held, Param))
+
+    @cached_property
+    def buffers(self) -> tuple[Buffer, ...]:
+        return tuple(held for held in self.state if isinstance(held, Buffer))
+
+    def primitives(self) -> Iterator[Node]:
+        """All primitives in order, the bodies of calls included."""
+        for node in self.nodes:
+            if isinstance(node, Call):
+                yield from node.body
+            else:
+                yield node
+
+    def calls(self) -> Iterator[Call]:
+        """All layers in order."""
+        return (node for node in self.nodes if isinstance(node, Call))
+
+    def symbols(self) -> dict[str, tuple[Input, int]]:
+        """For each symbolic dimension the first input, and its axis, that shows its size."""
+        found: dict[str, tuple[Input, int]] = {}
+        for entry in self.inputs:
+            for axis, size in enumerate(entry.value.shape):
+                name = is_symbol(size)
+                if name is not None:
+                    found.setdefault(name, (entry, axis))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class GraphPair:
+    """The two graphs of one spec, with the same parameters and buffers: for inference and for training."""
+
+    inference: Graph
+    training: Graph
+
+    def of(self, training: bool) -> Graph:
+        return self.training if training else self.inference
+
+    @property
+    def name(self) -> str:
+        return self.inference.name

@@ -1,0 +1,153 @@
+"""Primitives that work on each element alone, and constants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netspec.errors import ShapeError
+from netspec.graph.dims import Size
+from netspec.graph.ops.base import Op, Types, common_dtype, require_float
+from netspec.graph.types import DType, TensorType, broadcast
+
+
+@dataclass(frozen=True)
+class Constant(Op):
+    """One number, the same in every call."""
+
+    value: float | int | bool
+    dtype: DType = "float"
+
+    def infer(self, *inputs: TensorType) -> Types:
+        return (TensorType((), self.dtype),)
+
+
+@dataclass(frozen=True)
+class Unary(Op):
+    """y = f(x), x of any shape."""
+
+    def infer(self, *inputs: TensorType) -> Types:
+        require_float(self, *inputs)
+        return inputs
+
+    def elementwise(self, inputs: Types, outputs: Types) -> Size:
+        return outputs[0].size
+
+
+class Exp(Unary):
+    """y = e^x."""
+
+
+class Rsqrt(Unary):
+    """y = 1 / sqrt(x)."""
+
+
+class Tanh(Unary):
+    """y = tanh(x)."""
+
+
+class Sigmoid(Unary):
+    """y = 1 / (1 + e^-x)."""
+
+
+class Erf(Unary):
+    """y = 2 / sqrt(pi) * integral of e^(-t^2) from 0 to x."""
+
+
+class Relu(Unary):
+    """y = max(x, 0); the derivative at 0 is 0."""
+
+
+@dataclass(frozen=True)
+class StopGradient(Op):
+    """y = x, with derivative 0."""
+
+    def infer(self, *inputs: TensorType) -> Types:
+        return inputs
+
+
+@dataclass(frozen=True)
+class Binary(Op):
+    """y = f(a, b), both of one dtype, shapes broadcast."""
+
+    def infer(self, *inputs: TensorType) -> Types:
+        dtype = common_dtype(self, *inputs)
+        if dtype == "bool":
+            raise ShapeError(f"numbers are needed here, not {inputs[0]}")
+        return (TensorType(broadcast([tensor.shape for tensor in inputs]), dtype),)
+
+    def elementwise(self, inputs: Types, outputs: Types) -> Size:
+        return outputs[0].size
+
+
+class Add(Binary):
+    """y = a + b."""
+
+
+class Sub(Binary):
+    """y = a - b."""
+
+
+class Mul(Binary):
+    """y = a * b."""
+
+
+@dataclass(frozen=True)
+class Div(Binary):
+    """y = a / b, floats only."""
+
+    def infer(self, *inputs: TensorType) -> Types:
+        require_float(self, *inputs)
+        return super().infer(*inputs)
+
+
+@dataclass(frozen=True)
+class Comparison(Op):
+    """y = a ? b as a bool, both of one dtype, shapes broadcast."""
+
+    differentiable = False
+
+    def infer(self, *inputs: TensorType) -> Types:
+        common_dtype(self, *inputs)
+        return (TensorType(broadcast([tensor.shape for tensor in inputs]), "bool"),)
+
+    def elementwise(self, inputs: Types, outputs: Types) -> Size:
+        return outputs[0].size
+
+
+class Greater(Comparison):
+    """y = a > b."""
+
+
+class Equal(Comparison):
+    """y = a == b."""
+
+
+@dataclass(frozen=True)
+class Where(Op):
+    """y = a where the condition holds, else b; the three broadcast."""
+
+    def infer(self, *inputs: TensorType) -> Types:
+        condition, *values = inputs
+        if condition.dtype != "bool":
+            raise ShapeError(f"a condition of type bool is needed, not {condition}")
+        dtype = common_dtype(self, *values)
+        return (TensorType(broadcast([tensor.shape for tensor in inputs]), dtype),)
+
+    def elementwise(self, inputs: Types, outputs: Types) -> Size:
+        return outputs[0].size
+
+
+@dataclass(frozen=True)
+class Bernoulli(Op):
+    """y is 1 with probability `keep`, else 0, drawn for every element of x anew; y has x's type."""
+
+    keep: float
+    differentiable = False
+    random = True
+
+    def infer(self, *inputs: TensorType) -> Types:
+        require_float(self, *inputs)
+        return inputs
+
+    def elementwise(self, inputs: Types, outputs: Types) -> Size:
+        return outputs[0].size
