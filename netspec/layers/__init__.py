@@ -1,0 +1,20 @@
+"""All layer types of the language: the closed union `LAYERS`, one class each."""
+
+from netspec.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
+from netspec.layers.base import Layer
+from netspec.layers.convolution import Conv2d
+from netspec.layers.linear import Embedding, Linear
+from netspec.layers.normalization import BatchNorm, LayerNorm
+from netspec.layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
+from netspec.layers.regularization import Dropout
+from netspec.layers.tensor import Add, Concat, Flatten, Mul, Reshape
+
+LAYERS: tuple[type[Layer], ...] = (
+    *(Linear, Embedding, Conv2d),
+    *(MaxPool2d, AvgPool2d, GlobalAvgPool),
+    *(BatchNorm, LayerNorm, Dropout),
+    *(Relu, LeakyRelu, Gelu, Sigmoid, Tanh, Softmax),
+    *(Add, Mul, Concat, Flatten, Reshape),
+)
+
+LAYER_TYPES: dict[str, type[Layer]] = {layer.model_fields["type"].default: layer for layer in LAYERS}

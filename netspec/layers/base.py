@@ -1,0 +1,70 @@
+"""The base of every layer: its configuration fields, its inputs and outputs by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from netspec.errors import ShapeError
+from netspec.graph.dims import format_shape
+from netspec.graph.graph import Value
+
+
+class Layer(BaseModel):
+    """A layer of the language: fields, and `expand(b, x)` that emits its primitives and asks for its parameters.
+
+    The inputs of a layer are the arguments of its `expand`: one with a default is optional, `*xs` takes any number.
+    """
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        defer_build=True,  # a class is compiled when a spec first uses it: all of them take longer than a count
+    )
+
+    # Names of the outputs, the main one first.
+    ports: ClassVar[tuple[str, ...]] = ("output",)
+    # Fields that other libraries have and this one refuses, with the reason.
+    refused: ClassVar[Mapping[str, str]] = {}
+
+    type: str
+    expand: ClassVar[Callable[..., Value | tuple[Value, ...]]]
+
+
+@dataclass(frozen=True)
+class InputNames:
+    """What a layer reads: required and optional inputs in order; `variadic` where it takes a list of any length."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    variadic: bool
+
+
+@cache
+def input_names(layer: type[Layer]) -> InputNames:
+    """The inputs of a layer type, read off the arguments of its `expand`."""
+    parameters = list(inspect.signature(layer.expand).parameters.values())[2:]
+    plain = [p for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL]
+    return InputNames(
+        required=tuple(p.name for p in plain if p.default is inspect.Parameter.empty),
+        optional=tuple(p.name for p in plain if p.default is not inspect.Parameter.empty),
+        variadic=len(plain) < len(parameters),
+    )
+
+
+def require_rank(x: Value, rank: int, axes: str) -> None:
+    """A ShapeError unless `x` has `rank` dimensions, which `axes` names: `[batch, channels, height, width]`."""
+    if x.type.rank != rank:
+        raise ShapeError(f"its input must be {axes}, got {format_shape(x.shape)}")
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """The same number for both spatial dimensions, or the pair itself."""
+    return (value, value) if isinstance(value, int) else value

@@ -1,0 +1,70 @@
+"""Convolution layers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from netspec.errors import ShapeError
+from netspec.graph.builder import Builder
+from netspec.graph.dims import Size
+from netspec.graph.graph import Value
+from netspec.graph.ops.products import Convolution, Pairs, SamePadding, same_pairs, window_size
+from netspec.layers.base import Layer, pair, require_rank
+from netspec.layers.fields import Flag, Padding2d, PositiveInt, Size2d
+from netspec.layers.linear import uniform_by_fan
+
+
+class Conv2d(Layer):
+    """Cross-correlation: x `[batch, in, height, width]`, weight `[out, in / groups, kH, kW]`, bias `[out]`.
+
+    y[n, o, i, j] = b[o] + sum over c, u, v of x[n, c, i s - p + u d, j s - p + v d] w[o, c, u, v]. `padding` adds
+    zeros on both sides, or begin and end of each; `same` gives ceil(size / stride) with the odd zero at the end,
+    `same_lower` with it at the start. Starts as torch's: both uniform within 1 / sqrt(in / groups * kH * kW).
+    """
+
+    type: Literal["conv2d"] = "conv2d"
+    out_channels: PositiveInt
+    kernel_size: Size2d
+    stride: Size2d = 1
+    padding: Padding2d = 0
+    dilation: Size2d = 1
+    groups: PositiveInt = 1
+    bias: Flag = True
+
+    def expand(self, b: Builder, x: Value) -> Value:
+        require_rank(x, 4, "[batch, channels, height, width]")
+        in_channels = x.shape[1]
+        if not isinstance(in_channels, int):
+            raise ShapeError(f"the number of channels must be known, got {in_channels}")
+        if in_channels % self.groups:
+            raise ShapeError(f"in_channels {in_channels} is not divisible by groups {self.groups}")
+        if self.out_channels % self.groups:
+            raise ShapeError(f"out_channels {self.out_channels} is not divisible by groups {self.groups}")
+        kernel, stride, dilation = pair(self.kernel_size), pair(self.stride), pair(self.dilation)
+        windows = tuple(window_size(k, d) for k, d in zip(kernel, dilation, strict=True))
+        padding = padding_pairs(self.padding, x.shape[2:], windows, stride)
+        start = uniform_by_fan(in_channels // self.groups * kernel[0] * kernel[1])
+        weight = b.param("weight", (self.out_channels, in_channels // self.groups, *kernel), start)
+        y = b.apply(Convolution(stride, padding, dilation, self.groups), x, weight)
+        if not self.bias:
+            return y
+        return y + b.reshape(b.param("bias", (self.out_channels,), start), (self.out_channels, 1, 1))
+
+
+def padding_pairs(
+    padding: int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | SamePadding,
+    spatial: tuple[Size, ...],
+    windows: tuple[int, ...],
+    stride: tuple[int, ...],
+) -> Pairs | SamePadding:
+    """The (begin, end) pairs of a padding field; `same` keeps its word where only the call can tell the pairs."""
+    if isinstance(padding, str):
+        if any(not isinstance(size, int) and s > 1 for size, s in zip(spatial, stride, strict=True)):
+            return padding
+        # With stride 1 the pair does not depend on the size, so any will do for a symbolic one.
+        sizes = (size if isinstance(size, int) else window for size, window in zip(spatial, windows, strict=True))
+        lower = padding == "same_lower"
+        return tuple(same_pairs(size, w, s, lower) for size, w, s in zip(sizes, windows, stride, strict=True))
+    if isinstance(padding, int):
+        padding = (padding, padding)
+    return tuple((side, side) if isinstance(side, int) else side for side in padding)

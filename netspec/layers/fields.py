@@ -1,0 +1,56 @@
+"""Types of the layers' fields, each with the words that say what it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, InstanceOf, Strict
+
+from netspec.graph.dims import Dim
+from netspec.graph.types import MAX_SIZE
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a field takes, as a message says it: `expected <phrase>, got ...`."""
+
+    phrase: str
+
+
+# A list of the text becomes a tuple; what stands in it is still checked strictly.
+_FromList = Strict(False)
+
+Flag = Annotated[bool, Expected("true or false")]
+Count = Annotated[int, Field(gt=0, le=MAX_SIZE)]
+Number = Annotated[int, Field(ge=0, le=MAX_SIZE)]
+
+PositiveInt = Annotated[Count, Expected("a positive integer")]
+NonNegativeInt = Annotated[Number, Expected("an integer from 0 up")]
+PositiveFloat = Annotated[float, Field(gt=0), Expected("a number above 0")]
+Real = Annotated[float, Expected("a number")]
+DropProbability = Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)")]
+Fraction = Annotated[float, Field(ge=0, le=1), Expected("a number in [0, 1]")]
+Axis = Annotated[int, Field(ge=-8, le=7), Expected("the number of a dimension")]
+AxisList = Annotated[tuple[Axis, ...], _FromList, Field(min_length=1)]
+Axes = Annotated[Axis | AxisList, Expected("the number of a dimension, or a list of them")]
+
+CountPair = Annotated[tuple[Count, Count], _FromList]
+NumberPair = Annotated[tuple[Number, Number], _FromList]
+ExplicitPadding2d = Annotated[tuple[NumberPair, NumberPair], _FromList]
+
+Size2d = Annotated[Count | CountPair, Expected("a positive integer or a pair of them")]
+PoolPadding2d = Annotated[Number | NumberPair, Expected("an integer from 0 up or a pair of them")]
+Padding2d = Annotated[
+    Number | NumberPair | ExplicitPadding2d | Literal["same", "same_lower"],
+    Expected("an integer from 0 up, a pair of them, [[begin, end], [begin, end]], same or same_lower"),
+]
+
+# A size of `reshape`: a number, -1 for what is left, or what an expression such as $(batch) gave.
+TargetSize = Annotated[int, Field(ge=-1, le=MAX_SIZE)] | Annotated[Dim, InstanceOf()]
+TargetShape = Annotated[
+    tuple[TargetSize, ...],
+    _FromList,
+    Field(max_length=8),
+    Expected("a list of sizes: positive integers, one -1 at most, or expressions such as $(batch)"),
+]

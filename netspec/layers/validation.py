@@ -1,0 +1,82 @@
+"""Building a configuration from plain values, with our own words for what pydantic finds wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from netspec.errors import NetspecError, nearest
+from netspec.layers.fields import Expected
+
+Configuration = TypeVar("Configuration", bound=BaseModel)
+
+
+class FieldMistake(NamedTuple):
+    """What is wrong with a field: `path` leads to the part of its value; empty for the configuration as a whole."""
+
+    message: str
+    path: tuple[str | int, ...]
+    is_key: bool = False  # the field should not be there at all
+
+
+class FieldsError(NetspecError):
+    """All mistakes of one configuration."""
+
+    def __init__(self, fields: list[FieldMistake]) -> None:
+        self.fields = fields
+        super().__init__("; ".join(mistake.message for mistake in fields))
+
+
+def construct(cls: type[Configuration], values: Mapping[str, Any]) -> Configuration:
+    """The configuration of class `cls` with these fields.
+
+    Raises FieldsError with one mistake for each field that is wrong.
+    """
+    try:
+        return cls.model_validate(dict(values))
+    except ValidationError as error:
+        found: dict[str, FieldMistake] = {}
+        for detail in error.errors(include_url=False, include_context=False):
+            mistake = _mistake(cls, detail, values)
+            found.setdefault(str(mistake.path[:1]), mistake)  # a union has a detail for each of its members
+        raise FieldsError(list(found.values())) from None
+
+
+def _mistake(cls: type[BaseModel], detail: Any, values: Mapping[str, Any]) -> FieldMistake:
+    path: tuple[str | int, ...] = detail["loc"]
+    if not path:  # from a validator of the whole
+        return FieldMistake(str(detail["msg"]).removeprefix("Value error, "), ())
+    name = str(path[0])
+    if detail["type"] == "missing":
+        return FieldMistake(f"{name} is required", (name,))
+    known = [field for field in cls.model_fields if field != "type"]
+    if name not in cls.model_fields:
+        reason = getattr(cls, "refused", {}).get(name)
+        if reason:
+            return FieldMistake(f"{name} is refused: {reason}", (name,), is_key=True)
+        fields = f"; its fields are {', '.join(known)}" if known else "; it has no fields"
+        return FieldMistake(f"unknown field {name}{nearest(name, known) or fields}", (name,), is_key=True)
+    value = values[name]
+    phrase = next((m.phrase for m in cls.model_fields[name].metadata if isinstance(m, Expected)), None)
+    if phrase is None:
+        phrase = str(detail["msg"]).removeprefix("Input should be ").replace("'", "")
+    hint = "; // divides to an integer" if isinstance(value, float) and "integer" in phrase else ""
+    return FieldMistake(f"{name}: expected {phrase}, got {shown(value)}{hint}", path)
+
+
+def shown(value: object) -> str:
+    """`value` as a spec would write it, short. Python refuses to print an integer of 5,000 digits: its size, then."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, str):
+        return f"text '{value}'" if len(value) <= 60 else f"text '{value[:57]}...'"
+    if isinstance(value, (list, tuple)):
+        items = ", ".join(shown(item).removeprefix("text ") for item in value[:8])
+        return f"[{items}{', ...' if len(value) > 8 else ''}]"
+    return "a mapping" if isinstance(value, Mapping) else str(value)
