@@ -1,0 +1,1 @@
+"""From text to a ModelSpec: reading with positions and budgets, expressions, the schema."""

@@ -1,0 +1,116 @@
+"""The names that expressions see: params, let, symbols, inputs and named entries of a body, then those around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from netspec.errors import LanguageError, Location
+from netspec.language.document import Node
+from netspec.language.evaluation import Value, evaluate, fill
+from netspec.language.expressions import contains, read_string
+from netspec.language.syntax import Template
+
+
+class Scope(Mapping[str, Value]):
+    """One body's names over those around it. A value is computed when it is first asked for, so order is free."""
+
+    def __init__(self, around: Scope | None = None) -> None:
+        self._around = around
+        self._values: dict[str, Value] = {}
+        self._pending: dict[str, tuple[Callable[[], Value], Location | None]] = {}
+        self._defined: dict[str, tuple[str, Location | None]] = {}  # for each name what it is, and where
+        self._lower: dict[str, str] = {}
+        self._open: list[str] = []
+
+    def claim(self, name: str, what: str, location: Location | None) -> None:
+        """Take `name` for `what`, or a LanguageError where this body has it already, in whatever case."""
+        other = self._lower.get(name.lower())
+        if other is not None:
+            kind, place = self._defined[other]
+            where = f" at {place}" if place else ""
+            hint = f"; write $({name}) for its value" if {kind, what} == {"a param", "a symbol of a shape"} else ""
+            twice = name if other == name else f"{name} and {other}, which differ only in case"
+            raise LanguageError(f"{twice}: {what} and {kind}{where} of one name{hint}", location)
+        self._lower[name.lower()] = name
+        self._defined[name] = (what, location)
+
+    def named(self, what: str) -> set[str]:
+        """The names of this body that were claimed for `what`."""
+        return {name for name, (kind, _) in self._defined.items() if kind == what}
+
+    def define(self, name: str, value: Value) -> None:
+        """Give a value to a name."""
+        self._values[name] = value
+
+    def define_later(self, name: str, compute: Callable[[], Value], location: Location | None) -> None:
+        """A name whose value `compute` gives when it is asked for."""
+        self._pending[name] = (compute, location)
+
+    def __getitem__(self, name: str) -> Value:
+        if name in self._values:
+            return self._values[name]
+        if name in self._pending:
+            return self._compute(name)
+        if self._around is None:
+            raise KeyError(name)
+        return self._around[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._values
+        yield from (name for name in self._pending if name not in self._values)
+        if self._around is not None:
+            yield from self._around
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        inside = name in self._values or name in self._pending
+        return inside or (self._around is not None and name in self._around)
+
+    def _compute(self, name: str) -> Value:
+        compute, location = self._pending[name]
+        if name in self._open:
+            circle = [*self._open[self._open.index(name) :], name]
+            raise LanguageError(f"a circle: {' needs '.join(circle)}", location)
+        self._open.append(name)
+        try:
+            self._values[name] = compute()
+        finally:
+            self._open.pop()
+        return self._values[name]
+
+
+def value_of(node: Node, scope: Mapping[str, Value]) -> Value:
+    """The plain value of a node: expressions evaluated, lists and mappings throughout.
+
+    An expression stands alone in its string and keeps its type. Raises LanguageError.
+    """
+    value = node.value
+    if isinstance(value, str):
+        if not contains(value):
+            return value
+        read = read_string(value, node.place)
+        if isinstance(read, Template):
+            raise LanguageError(
+                "$(...) stands alone here: it may be a part of a name or a reference only", node.location
+            )
+        return evaluate(read, scope) if not isinstance(read, str) else read
+    if isinstance(value, list):
+        return [value_of(item, scope) for item in value]
+    if isinstance(value, dict):
+        return {key: value_of(item, scope) for key, item in value.items()}
+    return value
+
+
+def text_of(node: Node, scope: Mapping[str, Value], what: str) -> str:
+    """The text of a name or a reference, in which expressions may be parts. Raises LanguageError for another kind."""
+    value = node.value
+    if isinstance(value, str) and contains(value):
+        read = read_string(value, node.place)
+        if isinstance(read, Template):
+            return fill(read, scope)
+        value = evaluate(read, scope) if not isinstance(read, str) else read  # type: ignore[assignment]
+    if not isinstance(value, str):
+        raise LanguageError(f"{what} must be text", node.location)
+    return value
