@@ -1,0 +1,1 @@
+"""Weights: what they start from, and files of them."""
