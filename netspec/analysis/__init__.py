@@ -1,0 +1,1 @@
+"""What is read off a graph without running it: counts, shapes, FLOPs, memory."""

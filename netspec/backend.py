@@ -1,0 +1,216 @@
+"""What a backend is: the protocol, discovery by entry points, and the one interpreter that all of them share."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from netspec.errors import BackendError, nearest
+from netspec.graph.dims import Size, evaluate
+from netspec.graph.graph import Call, Graph, GraphPair, Node, Value
+from netspec.graph.ops.base import Op
+
+if TYPE_CHECKING:
+    from netspec.model import Model
+
+ENTRY_POINTS = "netspec.backends"
+
+FloatType = Literal["float32", "float64", "float16", "bfloat16"]
+Lowerings = Mapping[type[Op], Callable[..., Any]]
+# A fused form gets the call, its inputs in order, and its parameters and buffers by local name. It returns the output
+# (a tuple of several), with the updates by local name behind it where the call has updates and the framework's
+# buffers do not change in place: (outputs, updates). NotImplemented means: run the body.
+Fused = Mapping[type, Callable[..., Any]]
+
+
+class Backend(ABC):
+    """A target. One instance stands in each adapter package as `backend` and imports its framework when it compiles.
+
+    `lowerings` maps every primitive to a native function, `fused` a layer type to a native form of the whole layer,
+    `gaps` names the primitives that are missing, each with its reason.
+    """
+
+    name: str
+    extra: str  # the extra of the distribution that installs the framework
+    requires: tuple[str, ...]  # modules that must be importable
+    distributions: tuple[
+        str, ...
+    ]  # installed packages whose versions `netspec backends` prints, the first that is there
+    inference_only: bool = False
+
+    @property
+    @abstractmethod
+    def lowerings(self) -> Lowerings: ...
+
+    @property
+    @abstractmethod
+    def fused(self) -> Fused: ...
+
+    @abstractmethod
+    def compile(
+        self, graphs: GraphPair, weights: Mapping[str, Any], dtype: FloatType = "float32", device: str | None = None
+    ) -> Model:
+        """The native model of `graphs`, holding `weights` (NumPy arrays by path, canonical layout).
+
+        Raises BackendError where the framework cannot do what is asked.
+        """
+
+    def export(
+        self,
+        graphs: GraphPair,
+        weights: Mapping[str, Any],
+        path: str | os.PathLike[str],
+        *,
+        external_data: bool = False,
+    ) -> None:
+        """Write the model as a file, where that is what the backend makes. Raises BackendError."""
+        raise BackendError(f"backend {self.name} writes no file")
+
+    def environment(self, dtype: FloatType) -> Mapping[str, str]:
+        """Environment variables for a process that compares: full precision, on the CPU."""
+        return {}
+
+    @cached_property
+    def missing(self) -> tuple[str, ...]:
+        """The modules of `requires` that are not installed; none of them is imported."""
+        return tuple(module for module in self.requires if importlib.util.find_spec(module) is None)
+
+    @property
+    def version(self) -> str | None:
+        """The version of the framework, read without importing it."""
+        for distribution in self.distributions:
+            try:
+                return importlib.metadata.version(distribution)
+            except importlib.metadata.PackageNotFoundError:
+                continue
+        return None
+
+    def require_installed(self) -> Backend:
+        """The backend itself, or a BackendError that names the extra to install."""
+        if self.missing:
+            raise BackendError(
+                f"backend {self.name} needs {' and '.join(self.missing)}: pip install 'netspec-nn[{self.extra}]'"
+            )
+        return self
+
+
+def backends() -> dict[str, Backend]:
+    """All backends that are known, installed or not, by name; no framework is imported."""
+    return {name: _load(point) for name, point in sorted(_entry_points().items())}
+
+
+def find_backend(name: str) -> Backend:
+    """The backend `name`, installed; a BackendError otherwise."""
+    points = _entry_points()
+    if name not in points:
+        raise BackendError(f"there is no backend {name}: known are {', '.join(sorted(points))}{nearest(name, points)}")
+    return _load(points[name]).require_installed()
+
+
+def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
+    return {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+
+
+def _load(point: importlib.metadata.EntryPoint) -> Backend:
+    try:
+        loaded = point.load()
+    except (ImportError, AttributeError) as error:
+        raise BackendError(f"backend {point.name} cannot be loaded from {point.value}: {error}") from error
+    assert isinstance(loaded, Backend), f"{point.value} is no Backend"
+    return loaded
+
+
+@dataclass
+class Results:
+    """What a run of a graph gives: outputs by name, new values of buffers by path."""
+
+    outputs: dict[str, Any]
+    updates: dict[str, Any]
+
+
+@dataclass
+class _Run:
+    lowerings: Lowerings
+    fused: Fused
+    sizes: Callable[[Size], Any]
+    values: dict[Value, Any] = field(default_factory=dict)
+
+    def call(self, call: Call) -> None:
+        form = None if call.noise else self.fused.get(type(call.layer))
+        if form is None or not self._run_fused(call, form):
+            for node in call.body:
+                self.node(node)
+
+    def node(self, node: Node) -> None:
+        lowering = self.lowerings[type(node.op)]
+        result = lowering(*[self.values[value] for value in node.inputs], **node.op.attributes(self.sizes))
+        if len(node.outputs) == 1:
+            self.values[node.outputs[0]] = result
+        else:
+            self.values.update(zip(node.outputs, result, strict=True))
+
+    def _run_fused(self, call: Call, form: Callable[..., Any]) -> bool:
+        state = {name: self.values[value] for name, value in (*call.params.items(), *call.buffers.items())}
+        result = form(call, *[self.values[value] for value in call.inputs], **state)
+        if result is NotImplemented:
+            return False
+        updates: Mapping[str, Any] = {}
+        if call.updates:
+            result, updates = result
+        outputs = result if len(call.outputs) > 1 else (result,)
+        self.values.update(zip(call.outputs, outputs, strict=True))
+        for name, value in call.updates.items():
+            # A framework that changes buffers in place returns no update: the buffer itself is the new value.
+            self.values[value] = updates.get(name, state[name])
+        return True
+
+
+def run(
+    graph: Graph,
+    lowerings: Lowerings,
+    fused: Fused,
+    inputs: Mapping[str, Any],
+    state: Mapping[str, Any],
+    size_of: Callable[[Any, int], Any],
+) -> Results:
+    """Run `graph` with a backend's tables: `inputs` by name, `state` (parameters and buffers) by path.
+
+    Works on whatever the tables work on: arrays, tracers, graph proxies. `size_of(x, axis)` gives the size of an
+    input in the same world; it is asked only for symbolic sizes that an attribute needs.
+    """
+    symbols = _Symbols(graph, inputs, size_of)
+    runner = _Run(lowerings, fused, lambda size: evaluate(size, symbols))
+    for entry in graph.inputs:
+        runner.values[entry.value] = inputs[entry.name]
+    for held in graph.state:
+        runner.values[held.value] = state[held.path]
+    for node in graph.nodes:
+        if isinstance(node, Call):
+            runner.call(node)
+        else:
+            runner.node(node)
+    return Results(
+        {output.name: runner.values[output.value] for output in graph.outputs},
+        {path: runner.values[value] for path, value in graph.updates.items()},
+    )
+
+
+class _Symbols(dict[str, Any]):
+    """The sizes of this run, looked up when first asked for, so that a traced graph holds no size it does not use."""
+
+    def __init__(self, graph: Graph, inputs: Mapping[str, Any], size_of: Callable[[Any, int], Any]) -> None:
+        super().__init__()
+        self._sources = graph.symbols()
+        self._inputs = inputs
+        self._size_of = size_of
+
+    def __missing__(self, name: str) -> Any:
+        entry, axis = self._sources[name]
+        self[name] = self._size_of(self._inputs[entry.name], axis)
+        return self[name]

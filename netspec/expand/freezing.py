@@ -1,0 +1,66 @@
+"""What is frozen: an entry's own word goes first, then the last glob that matches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from netspec.errors import LanguageError, Location, Mistake, Mistakes, nearest, printable
+from netspec.language.document import Node
+from netspec.language.evaluation import Value as Plain
+from netspec.language.names import Glob, last_match
+from netspec.language.scope import text_of, value_of
+from netspec.layers.validation import shown
+
+# An entry's own word: True, False, "weights" (parameters only), or None where it says nothing.
+OwnFrozen = bool | str | None
+
+
+class Freezing:
+    """Answers for every path of a model whether it is frozen."""
+
+    def __init__(
+        self, nodes: Sequence[Node], given: Sequence[str], scope: Mapping[str, Plain], mistakes: Mistakes
+    ) -> None:
+        self._globs: list[Glob] = []
+        for node in nodes:
+            with mistakes.collect(node.location):
+                self._globs.append(_glob(text_of(node, scope, "freeze: a glob"), node.location))
+        for text in given:
+            with mistakes.collect():
+                self._globs.append(_glob(text, None))
+
+    def param(self, own: OwnFrozen, path: str) -> bool:
+        """Whether the parameter `path` of an entry with the word `own` gets no gradient."""
+        return self._globbed(path) if own is None else own is not False
+
+    def buffer(self, own: OwnFrozen, path: str) -> bool:
+        """Whether the buffer `path` stays as it is, and is used as in inference."""
+        return self._globbed(path) if own is None else own is True
+
+    def check_all_used(self, paths: Iterable[str]) -> None:
+        """A LanguageError for the globs that match none of the paths of entries, parameters and buffers."""
+        known = list(paths)
+        unused = [glob for glob in self._globs if not any(glob.matches(path) for path in known)]
+        if unused:
+            raise LanguageError(
+                Mistake(f"freeze: {printable(glob.text)} matches nothing{nearest(glob.text, known)}", glob.location)
+                for glob in unused
+            )
+
+    def _globbed(self, path: str) -> bool:
+        glob = last_match(self._globs, path)
+        return glob is not None and not glob.thaws
+
+
+def own_frozen(node: Node | None, scope: Mapping[str, Plain]) -> OwnFrozen:
+    """What the key `frozen` of an entry says. Raises LanguageError for anything but true, false and weights."""
+    value = None if node is None else value_of(node, scope)
+    if node is None or value is True or value is False or value == "weights":
+        return value  # type: ignore[return-value]
+    raise LanguageError(f"frozen: expected true, false or weights, got {shown(value)}", node.location)
+
+
+def _glob(text: str, location: Location | None) -> Glob:
+    if not text.removeprefix("!"):
+        raise LanguageError("freeze: an empty glob", location)
+    return Glob(text, location)

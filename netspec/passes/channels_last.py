@@ -1,0 +1,284 @@
+"""Rewrites a graph so that spatial layers run on `[batch, *spatial, channels]`, with as few permutes as possible.
+
+TensorFlow and JAX want this layout (semantics: section 1). The graph's inputs and outputs keep torch's layout. A value
+is held in one layout, or in both where both are read; a permute is emitted when a reader wants the other one, and the
+two cancel because a value already held as wanted is used as it is. Requires nothing; ensures that every convolution
+and pooling has `channels_last=True`, that weights of convolutions are stored as `[*kernel, in, out]`
+(`Param.permutation`), and that graph inputs, outputs, buffers and updates are as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from netspec.graph.dims import Size
+from netspec.graph.graph import Call, Graph, Node, Origin, Output, Param, Value
+from netspec.graph.ops import Bernoulli, Concat, Convolution, Op, Permute, Reshape, StopGradient, Where
+from netspec.graph.ops.elementwise import Binary, Comparison, Unary
+from netspec.graph.ops.pooling import Pool
+from netspec.graph.ops.reductions import ElementCount, Reduction
+from netspec.graph.types import TensorType
+
+ELEMENTWISE = (Unary, Binary, Comparison, Where, StopGradient, Bernoulli)
+
+
+def channels_last(graph: Graph) -> Graph:
+    """The same graph in the layout `[batch, *spatial, channels]` inside."""
+    kernels = {node.inputs[1] for node in graph.primitives() if isinstance(node.op, Convolution)}
+    state = [_store(held) if isinstance(held, Param) and held.value in kernels else held for held in graph.state]
+    root = _Scope()
+    for old, new in zip(graph.state, state, strict=True):
+        if new is old:
+            root.canonical[old.value] = old.value
+        else:
+            root.stored[old.value] = new.value
+    for entry in graph.inputs:
+        root.canonical[entry.value] = entry.value
+    for node in graph.nodes:
+        if isinstance(node, Call):
+            _rewrite_call(node, root)
+        else:
+            _rewrite_node(node, root)
+    outputs = tuple(Output(output.name, root.as_canonical(output.value)) for output in graph.outputs)
+    updates = {path: root.as_canonical(value) for path, value in graph.updates.items()}
+    return replace(graph, state=tuple(state), nodes=tuple(root.nodes), outputs=outputs, updates=updates)
+
+
+def to_last(rank: int) -> tuple[int, ...]:
+    """The permutation from `[batch, channels, *spatial]` to `[batch, *spatial, channels]`."""
+    return (0, *range(2, rank), 1)
+
+
+def to_canonical(rank: int) -> tuple[int, ...]:
+    """The permutation back: `[batch, *spatial, channels]` to `[batch, channels, *spatial]`."""
+    return (0, rank - 1, *range(1, rank - 1))
+
+
+def kernel_to_last(rank: int) -> tuple[int, ...]:
+    """The permutation of a kernel from `[out, in, *kernel]` to `[*kernel, in, out]`."""
+    return (*range(2, rank), 1, 0)
+
+
+def _kernel_to_canonical(rank: int) -> tuple[int, ...]:
+    return (rank - 1, rank - 2, *range(rank - 2))
+
+
+def _permuted(type: TensorType, axes: tuple[int, ...]) -> TensorType:
+    return type.with_shape([type.shape[axis] for axis in axes])
+
+
+def _store(param: Param) -> Param:
+    axes = kernel_to_last(param.value.type.rank)
+    return replace(param, value=Value(_permuted(param.value.type, axes), param.value.origin), permutation=axes)
+
+
+@dataclass
+class _Scope:
+    """The rewritten values that one list of nodes may read, and the list.
+
+    Keys are values of the old graph: `canonical`, `last` and (kernels) `stored` give the new value in that layout.
+    `given` are the values that came from outside; where a reader wants one of them in a layout that it was not given
+    in, `wanted` says so, that the caller may convert it outside instead.
+    """
+
+    canonical: dict[Value, Value] = field(default_factory=dict)
+    last: dict[Value, Value] = field(default_factory=dict)
+    stored: dict[Value, Value] = field(default_factory=dict)
+    nodes: list[Node | Call] = field(default_factory=list)
+    given: frozenset[Value] = frozenset()
+    wanted: set[Value] = field(default_factory=set)
+    origin: Origin | None = None
+    reshaped: dict[Value, Value] = field(default_factory=dict)  # a new value that is a reshape, to what it reshapes
+
+    def emit(self, op: Op, *inputs: Value) -> Value:
+        (type,) = op.infer(*(value.type for value in inputs))
+        output = Value(type, self.origin)
+        self.nodes.append(Node(op, inputs, (output,)))
+        if isinstance(op, Reshape):
+            self.reshaped[output] = self.reshaped.get(inputs[0], inputs[0])
+        return output
+
+    def is_last(self, old: Value) -> bool:
+        return old in self.last
+
+    def as_canonical(self, old: Value) -> Value:
+        if old not in self.canonical:
+            self._want(old)
+            rank = old.type.rank
+            if old in self.stored:
+                self.canonical[old] = self.emit(Permute(_kernel_to_canonical(rank)), self.stored[old])
+            else:
+                self.canonical[old] = self.emit(Permute(to_canonical(rank)), self.last[old])
+        return self.canonical[old]
+
+    def as_last(self, old: Value) -> Value:
+        if old not in self.last:
+            self._want(old)
+            self.last[old] = self.emit(Permute(to_last(old.type.rank)), self.as_canonical(old))
+        return self.last[old]
+
+    def as_kernel(self, old: Value) -> Value:
+        if old not in self.stored:
+            self.stored[old] = self.emit(Permute(kernel_to_last(old.type.rank)), self.as_canonical(old))
+        return self.stored[old]
+
+    def hold(self, old: Value, new: Value, last: bool) -> None:
+        (self.last if last else self.canonical)[old] = new
+
+    def present(self, old: Value) -> Value:
+        """The new value in whichever layout there is."""
+        return next(layout[old] for layout in (self.last, self.canonical, self.stored) if old in layout)
+
+    def _want(self, old: Value) -> None:
+        if old in self.given:
+            self.wanted.add(old)
+
+
+def _rewrite_call(call: Call, root: _Scope) -> None:
+    """Rewrite the body with each input in the layout that spares the body a permute, converted outside if need be."""
+    inputs = dict.fromkeys((*call.inputs, *call.noise))
+    last = {old: root.is_last(old) for old in inputs}
+    switched: set[Value] = set()
+    while True:
+        body = _rewrite_body(call, root, last)
+        wanted = body.wanted - switched
+        if not wanted:
+            break
+        last.update({old: not last[old] for old in wanted})
+        switched |= wanted
+    outputs = tuple(body.present(value) for value in call.outputs)
+    for old, new in zip(call.outputs, outputs, strict=True):
+        root.hold(old, new, body.is_last(old))
+    updates = {name: body.as_canonical(value) for name, value in call.updates.items()}
+    root.canonical.update({old: updates[name] for name, old in call.updates.items()})
+    given = {old: _given(root, old, last[old]) for old in inputs}
+    root.nodes.append(
+        replace(
+            call,
+            inputs=tuple(given[old] for old in call.inputs),
+            noise=tuple(given[old] for old in call.noise),
+            params={name: root.stored.get(old, old) for name, old in call.params.items()},
+            buffers={name: root.canonical[old] for name, old in call.buffers.items()},
+            body=_live(body.nodes, {*outputs, *updates.values()}),
+            outputs=outputs,
+            updates=updates,
+            channels_last=any(last.values()) or any(body.is_last(old) for old in call.outputs),
+        )
+    )
+
+
+def _live(nodes: list[Node | Call], needed: set[Value]) -> tuple[Node, ...]:
+    """The nodes that `needed` depends on: a reshape whose source is used instead is left over."""
+    kept: list[Node] = []
+    for node in reversed(nodes):
+        assert isinstance(node, Node)
+        if needed & set(node.outputs):
+            kept.append(node)
+            needed |= set(node.inputs)
+    return tuple(reversed(kept))
+
+
+def _given(root: _Scope, old: Value, last: bool) -> Value:
+    return root.as_last(old) if last else root.as_canonical(old)
+
+
+def _rewrite_body(call: Call, root: _Scope, last: Mapping[Value, bool]) -> _Scope:
+    scope = _Scope(given=frozenset(last), origin=call.origin)
+    for old, wants_last in last.items():
+        scope.hold(old, _given(root, old, wants_last), wants_last)
+    for old in call.params.values():
+        if old in root.stored:
+            scope.stored[old] = root.stored[old]
+        else:
+            scope.canonical[old] = old
+    for old in call.buffers.values():
+        scope.canonical[old] = root.canonical[old]
+    for node in call.body:
+        _rewrite_node(node, scope)
+    return scope
+
+
+def _rewrite_node(node: Node, scope: _Scope) -> None:
+    """Emit `node` in the layout of its inputs where its kind allows, else on canonical inputs."""
+    op = node.op
+    if isinstance(op, Convolution):
+        x = scope.as_last(node.inputs[0])
+        _emit(scope, node, replace(op, channels_last=True), (x, scope.as_kernel(node.inputs[1])), last=True)
+    elif isinstance(op, Pool):
+        _emit(scope, node, replace(op, channels_last=True), (scope.as_last(node.inputs[0]),), last=True)
+    elif isinstance(op, ELEMENTWISE) and _any_last(node, scope):
+        rank = node.outputs[0].type.rank
+        _emit(scope, node, op, [_aligned(scope, old, rank) for old in node.inputs], last=True)
+    elif isinstance(op, Concat) and _any_last(node, scope):
+        axis = to_last(node.outputs[0].type.rank).index(op.axis)
+        _emit(scope, node, Concat(axis), [scope.as_last(old) for old in node.inputs], last=True)
+    elif isinstance(op, (Reduction, ElementCount)) and _any_last(node, scope):
+        _rewrite_reduction(node, op, scope)
+    elif isinstance(op, Permute) and _only_last(node.inputs[0], scope):
+        from_last = to_last(len(op.axes))
+        axes = tuple(from_last.index(axis) for axis in op.axes)
+        _emit(scope, node, Permute(axes), (scope.last[node.inputs[0]],), last=False)
+    elif isinstance(op, Reshape) and _only_last(node.inputs[0], scope) and _same_order(node.inputs[0].type):
+        _emit(scope, node, op, (scope.last[node.inputs[0]],), last=False)
+    else:
+        inputs = tuple(scope.as_canonical(old) for old in node.inputs)
+        outputs = tuple(Value(old.type, scope.origin) for old in node.outputs)
+        scope.nodes.append(Node(op, inputs, outputs))
+        for old, new in zip(node.outputs, outputs, strict=True):
+            scope.hold(old, new, last=False)
+        if isinstance(op, Reshape):
+            scope.reshaped[outputs[0]] = scope.reshaped.get(inputs[0], inputs[0])
+
+
+def _emit(scope: _Scope, node: Node, op: Op, inputs: Iterable[Value], last: bool) -> None:
+    scope.hold(node.outputs[0], scope.emit(op, *inputs), last)
+
+
+def _any_last(node: Node, scope: _Scope) -> bool:
+    rank = max(value.type.rank for value in node.inputs)
+    return any(scope.is_last(value) and value.type.rank == rank for value in node.inputs)
+
+
+def _only_last(old: Value, scope: _Scope) -> bool:
+    return scope.is_last(old) and old not in scope.canonical
+
+
+def _same_order(type: TensorType) -> bool:
+    """Whether both layouts hold the elements in one order, as where all spatial sizes are 1."""
+    order = [axis for axis in to_last(type.rank) if type.shape[axis] != 1]
+    return order == sorted(order)
+
+
+def _aligned(scope: _Scope, old: Value, rank: int) -> Value:
+    """`old` so that it broadcasts against a channels-last value of `rank`."""
+    if old.type.rank == rank:
+        return scope.as_last(old)
+    new = scope.as_canonical(old)
+    if old.type.rank == 0:
+        return new
+    padded = TensorType(((1,) * (rank - old.type.rank)) + old.type.shape, old.type.dtype)
+    wanted: list[Size] = [padded.shape[axis] for axis in to_last(rank)]
+    if not _same_order(padded):
+        return scope.emit(Permute(to_last(rank)), scope.emit(Reshape(padded.shape), new))
+    while wanted and wanted[0] == 1 and len(wanted) > 1:
+        wanted.pop(0)
+    source = scope.reshaped.get(new, new)  # a bias [channels] that was reshaped to [channels, 1, 1] is used as it was
+    return source if source.shape == tuple(wanted) else scope.emit(Reshape(tuple(wanted)), source)
+
+
+def _rewrite_reduction(node: Node, op: Reduction | ElementCount, scope: _Scope) -> None:
+    x = node.inputs[0]
+    order = to_last(x.type.rank)
+    new = scope.emit(replace(op, axes=tuple(sorted(order.index(axis) for axis in op.axes))), scope.last[x])
+    if isinstance(op, ElementCount) or op.keepdims:
+        scope.hold(node.outputs[0], new, last=isinstance(op, Reduction))
+        return
+    kept = [axis for axis in order if axis not in op.axes]
+    if kept == sorted(kept):
+        scope.hold(node.outputs[0], new, last=False)
+    elif kept[0] == 0 and kept[-1] == 1:
+        scope.hold(node.outputs[0], new, last=True)
+    else:
+        back = tuple(kept.index(axis) for axis in sorted(kept))
+        scope.hold(node.outputs[0], scope.emit(Permute(back), new), last=False)

@@ -1,0 +1,55 @@
+"""Makes the inside of a graph visible: every layer's outputs as outputs, and inputs that show what flows back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from netspec.graph.graph import Call, Graph, Input, Node, Output, Value
+from netspec.graph.ops import Add
+
+NODE = "node:"
+PROBE = "probe:"
+
+
+def node_names(graph: Graph) -> list[tuple[Call, int, str]]:
+    """Every layer's outputs in order: the call, the output's position, and its name `PATH` or `PATH:1`."""
+    return [
+        (call, position, call.path + (f":{position}" if position else ""))
+        for call in graph.calls()
+        for position in range(len(call.outputs))
+    ]
+
+
+def expose_outputs(graph: Graph) -> Graph:
+    """The graph with an output `node:PATH` more for each output of each layer."""
+    extra = tuple(Output(NODE + name, call.outputs[position]) for call, position, name in node_names(graph))
+    return replace(graph, outputs=graph.outputs + extra)
+
+
+def probe_names(call: Call) -> dict[str, Value]:
+    """The probes of a layer, `probe:PATH:0` and on: one for each value of the float type that it reads."""
+    floats = [value for value in dict.fromkeys(call.inputs) if value.type.dtype == "float"]
+    return {f"{PROBE}{call.path}:{position}": value for position, value in enumerate(floats)}
+
+
+def probe(graph: Graph) -> Graph:
+    """The graph with an input added to every value that a layer reads, for that layer alone.
+
+    With probes of zeros nothing changes, and the gradient of a probe is what the layer hands back to that value.
+    """
+    inputs = list(graph.inputs)
+    nodes: list[Node | Call] = []
+    for node in graph.nodes:
+        if not isinstance(node, Call):
+            nodes.append(node)
+            continue
+        new: dict[Value, Value] = {}
+        for name, value in probe_names(node).items():
+            zeros, new[value] = Value(value.type, node.origin), Value(value.type, node.origin)
+            inputs.append(Input(name, zeros))
+            nodes.append(Node(Add(), (value, zeros), (new[value],)))
+        body = tuple(
+            replace(inner, inputs=tuple(new.get(value, value) for value in inner.inputs)) for inner in node.body
+        )
+        nodes.append(replace(node, inputs=tuple(new.get(value, value) for value in node.inputs), body=body))
+    return replace(graph, inputs=tuple(inputs), nodes=tuple(nodes))

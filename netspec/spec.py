@@ -1,0 +1,104 @@
+"""A spec that was read and checked: its graphs, and what it warns of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from netspec.errors import Location, Mistake
+from netspec.expand import Expansion, Options
+from netspec.graph.graph import Graph, GraphPair
+from netspec.graph.invariants import check_pair
+from netspec.language.document import Document, Node
+from netspec.language.reader import read, read_text
+from netspec.language.spec import model_spec
+from netspec.passes import apply_passes
+
+
+class Spec:
+    """A valid model: `inference` and `training` are its graphs, the second made when it is first asked for."""
+
+    def __init__(self, document: Document, options: Options) -> None:
+        self.file = document.file
+        self._expansion = Expansion(model_spec(document), options)
+        whole = self._expansion.graph(training=False)
+        self.inference = apply_passes(whole)
+        self.warnings = _unused(whole, self.inference)
+
+    @property
+    def name(self) -> str:
+        return self.inference.name
+
+    @cached_property
+    def training(self) -> Graph:
+        """The graph for training. Raises NetspecError where the model cannot be trained."""
+        return apply_passes(self._expansion.graph(training=True))
+
+    @cached_property
+    def graphs(self) -> GraphPair:
+        """Both graphs, which have the same parameters and buffers."""
+        return check_pair(GraphPair(self.inference, self.training))
+
+    def __repr__(self) -> str:
+        return f"<netspec.Spec {self.name} from {self.file}>"
+
+
+def load(
+    path: str | os.PathLike[str], params: Mapping[str, Any] | None = None, freeze: Sequence[str] | None = None
+) -> Spec:
+    """Read and check the spec in the file `path`.
+
+    Args:
+        path: a YAML file, or JSON if its name ends in `.json`.
+        params: values for the spec's params, by name; plain values of the kind of their defaults.
+        freeze: globs over paths, which go behind those of the file: `["*", "!fc"]` freezes all but `fc`.
+
+    Raises:
+        NetspecError: with a line `file:line:col: message` for every mistake.
+    """
+    return Spec(read(path), options(params, freeze))
+
+
+def loads(
+    text: str, params: Mapping[str, Any] | None = None, freeze: Sequence[str] | None = None, file: str = "<text>"
+) -> Spec:
+    """The same for a spec in `text`; `file` names it in messages, and its ending `.json` says that it is JSON."""
+    return Spec(read_text(text, file), options(params, freeze))
+
+
+def options(params: Mapping[str, Any] | None, freeze: Sequence[str] | None) -> Options:
+    """What the caller changes of a spec; values of params are plain ones, or nodes of a text."""
+    nodes = {
+        name: value if isinstance(value, Node) else _node(value, Location(f"params[{name!r}]", 1, 1))
+        for name, value in (params or {}).items()
+    }
+    return Options(nodes, tuple(freeze or ()))
+
+
+def _node(value: Any, location: Location) -> Node:
+    """A plain value as if it were written."""
+    if isinstance(value, Mapping):
+        children = {str(key): _node(child, location) for key, child in value.items()}
+        return Node(children, location, dict.fromkeys(children, location))
+    if isinstance(value, (list, tuple)):
+        return Node([_node(child, location) for child in value], location)
+    return Node(value, location)
+
+
+def _unused(whole: Graph, pruned: Graph) -> tuple[Mistake, ...]:
+    """A warning for each layer that no output needs, and each input that no layer reads."""
+    needed = {call.path for call in pruned.calls()}
+    read = {value for node in pruned.nodes for value in node.inputs} | {output.value for output in pruned.outputs}
+    layers = [
+        Mistake(f"{call.path}: no output needs this layer", call.origin.location)
+        for call in whole.calls()
+        if call.path not in needed
+    ]
+    inputs = [
+        Mistake(f"input {entry.name}: nothing reads it", entry.value.origin.location if entry.value.origin else None)
+        for entry in pruned.inputs
+        if entry.value not in read
+    ]
+    return (*inputs, *layers)
