@@ -1,0 +1,100 @@
+"""Finds the first node, in the order of running, where a backend leaves the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netspec.compare.report import BackendReport, FirstDifference, TensorError
+from netspec.compare.tolerance import Key, Reference, tensors_of
+from netspec.graph.dims import evaluate
+from netspec.graph.graph import Call, Graph
+from netspec.model import Evaluation
+from netspec.passes.expose import NODE, PROBE, expose_outputs, node_names, probe, probe_names
+
+if TYPE_CHECKING:
+    from netspec.compare.verify import Case
+
+Rerun = Callable[["Case"], tuple[Reference, Evaluation]]
+WITHOUT_BOUND = float("inf")
+
+
+def first_difference(case: Case, report: BackendReport, rerun: Rerun, dtype: str) -> FirstDifference | None:
+    """The node to blame: the first whose outputs differ; else whose buffers; else the last whose gradients do.
+
+    Gradients run from the end: the first layer on that way whose own parameters, or the cotangents it hands on, differ
+    is where the mistake is, since what it was given still agreed.
+    """
+    forward = _forward(case, rerun, dtype)
+    if forward is not None:
+        return forward
+    for call in case.graph.calls():
+        for name in call.updates:
+            error = _reported(report, "buffer", f"{call.path}.{name}")
+            if error is not None:
+                return _difference(call, error)
+    if case.cotangents:
+        return _backward(case, rerun, dtype)
+    return None
+
+
+def _forward(case: Case, rerun: Rerun, dtype: str) -> FirstDifference | None:
+    exposed = _changed(case, expose_outputs(case.graph))
+    expected, found = rerun(exposed)
+    tensors = tensors_of(found)
+    for call, _, name in node_names(case.graph):
+        error = _error(expected, tensors, ("output", NODE + name), dtype)
+        if error is not None:
+            return _difference(call, error)
+    return None
+
+
+def _backward(case: Case, rerun: Rerun, dtype: str) -> FirstDifference | None:
+    graph = probe(case.graph)
+    probes = {entry.name: entry for entry in graph.inputs if entry.name.startswith(PROBE)}
+    zeros = {
+        name: np.zeros([evaluate(size, case.sizes) for size in entry.value.shape], "float32")
+        for name, entry in probes.items()
+    }
+    expected, found = rerun(replace(_changed(case, graph), inputs={**case.inputs, **zeros}))
+    tensors = tensors_of(found)
+    for call in reversed(list(case.graph.calls())):
+        for key in _gradient_keys(call, case.graph):
+            error = _error(expected, tensors, key, dtype) if key in expected.tensors else None
+            if error is not None:
+                return _difference(call, error)
+    return None
+
+
+def _gradient_keys(call: Call, graph: Graph) -> Iterator[Key]:
+    paths = {param.value: param.path for param in graph.params}
+    yield from (("gradient", paths[value]) for value in call.params.values())
+    yield from (("gradient", f"input:{name}") for name in probe_names(call))
+
+
+def _changed(case: Case, graph: Graph) -> Case:
+    pair = replace(case.graphs, training=graph) if case.training else replace(case.graphs, inference=graph)
+    return replace(case, graphs=pair)
+
+
+def _error(expected: Reference, found: Mapping[Key, Any], key: Key, dtype: str) -> float | None:
+    """By how much a tensor differs, None where it agrees."""
+    if key not in found:
+        return WITHOUT_BOUND
+    judged = expected.judge(key, np.asarray(found[key]), dtype)
+    if isinstance(judged, TensorError):
+        return None if judged.agrees else judged.error
+    return WITHOUT_BOUND
+
+
+def _reported(report: BackendReport, kind: str, name: str) -> float | None:
+    if any(problem.startswith(f"{kind} {name}:") for problem in report.problems):
+        return WITHOUT_BOUND
+    return next((t.error for t in report.tensors if t.kind == kind and t.name == name and not t.agrees), None)
+
+
+def _difference(call: Call, error: float) -> FirstDifference:
+    return FirstDifference(call.path, str(call.origin.location or ""), error)

@@ -1,0 +1,130 @@
+"""When two tensors agree: norm-wise, against a float64 reference, by a limit that the model itself sets in float32.
+
+float64: `max|a - b| <= 1e-10 * scale`, scale = max|reference|, for a gradient at least 1e-3 of the largest gradient
+of the model: one that is zero in exact arithmetic (a bias before batch_norm) is rounding noise.
+
+float32: u = 2^-24, s = the largest change of the float64 tensor, over the same scale, in 8 draws of relative noise u
+on inputs and weights: accept `16 * sqrt(max(1, n / 1024)) * s + 32 * u`, n the longest reduction. A tensor with
+s > 1000 u is ill-conditioned: its float32 error says little, and the report lists it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netspec.compare.report import TensorError
+from netspec.graph.dims import evaluate
+from netspec.graph.graph import Graph
+from netspec.model import Evaluation
+
+FLOAT64_LIMIT = 1e-10
+GRADIENT_FLOOR = 1e-3
+UNIT_ROUNDOFF = 2.0**-24
+DRAWS = 8
+# Of the change s by roundings of inputs and weights; see the calibration in tests/conformance.
+FACTOR = 16.0
+SLACK = 32 * UNIT_ROUNDOFF
+ILL_CONDITIONED = 1e3 * UNIT_ROUNDOFF
+REDUCTION = 1024
+
+Key = tuple[str, str]  # kind (output, gradient, buffer) and name
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The float64 tensors of one pass, with the scale of each, and its sensitivity s where float32 is judged."""
+
+    tensors: Mapping[Key, NDArray[Any]]
+    scales: Mapping[Key, float]
+    floored: frozenset[Key]
+    sensitivity: Mapping[Key, float]
+    longest_reduction: int
+
+    def limit(self, key: Key, dtype: str) -> float:
+        """The largest error, over the scale, that agrees."""
+        if dtype == "float64":
+            return FLOAT64_LIMIT
+        growth = math.sqrt(max(1.0, self.longest_reduction / REDUCTION))
+        return FACTOR * growth * self.sensitivity[key] + SLACK
+
+    def judge(self, key: Key, found: NDArray[Any], dtype: str) -> TensorError | str:
+        """The error of a tensor, or in words what is wrong with it that is no number."""
+        expected = self.tensors[key]
+        kind, name = key
+        if found.shape != expected.shape:
+            return f"{kind} {name}: shape {list(found.shape)}, expected {list(expected.shape)}"
+        if expected.dtype.kind != "f":
+            same = bool(np.array_equal(found, expected))
+            return TensorError(name, kind, 0.0, 0.0) if same else f"{kind} {name}: other values than the reference"
+        if not _same_specials(found, expected):
+            return f"{kind} {name}: NaN or infinity in other places than in the reference"
+        error = max_difference(found, expected) / self.scales[key]
+        ill = dtype != "float64" and self.sensitivity[key] > ILL_CONDITIONED
+        return TensorError(name, kind, error, self.limit(key, dtype), key in self.floored, ill)
+
+
+def tensors_of(evaluation: Evaluation) -> dict[Key, NDArray[Any]]:
+    """All tensors of a pass, by kind and name."""
+    kinds = {"output": evaluation.outputs, "gradient": evaluation.gradients, "buffer": evaluation.updates}
+    return {(kind, name): array for kind, arrays in kinds.items() for name, array in arrays.items()}
+
+
+def reference(graph: Graph, sizes: Mapping[str, int], exact: Evaluation, perturbed: Iterable[Evaluation]) -> Reference:
+    """The reference for a pass; `perturbed` are the same pass on inputs and weights with relative noise u."""
+    tensors = tensors_of(exact)
+    scales, floored = _scales(tensors)
+    sensitivity = dict.fromkeys(tensors, 0.0)
+    for evaluation in perturbed:
+        for key, array in tensors_of(evaluation).items():
+            if array.dtype.kind == "f" and _same_specials(array, tensors[key]):
+                change = max_difference(array, tensors[key]) / scales[key]
+                sensitivity[key] = max(sensitivity[key], change)
+    return Reference(tensors, scales, floored, sensitivity, longest_reduction(graph, sizes))
+
+
+def _scales(tensors: Mapping[Key, NDArray[Any]]) -> tuple[dict[Key, float], frozenset[Key]]:
+    largest = {key: _largest(array) for key, array in tensors.items()}
+    floor = GRADIENT_FLOOR * max((size for (kind, _), size in largest.items() if kind == "gradient"), default=0.0)
+    floored = frozenset(key for key, size in largest.items() if key[0] == "gradient" and size < floor)
+    # A tensor of zeros alone has no scale of its own: then errors are taken as they are.
+    return {key: (floor if key in floored else size) or 1.0 for key, size in largest.items()}, floored
+
+
+def _largest(array: NDArray[Any]) -> float:
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    return float(np.abs(finite).max()) if finite.size else 0.0
+
+
+def max_difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """max |found - expected| in float64, over the places where the reference is finite."""
+    difference = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
+    return _largest(difference[np.isfinite(expected)])
+
+
+def _same_specials(found: NDArray[Any], expected: NDArray[Any]) -> bool:
+    """Whether NaNs and infinities, with their signs, stand in the same places."""
+    places = ~(np.isfinite(found) & np.isfinite(expected))
+    return bool(np.array_equal(found[places].astype(np.float64), expected[places].astype(np.float64), equal_nan=True))
+
+
+def longest_reduction(graph: Graph, sizes: Mapping[str, int]) -> int:
+    """How many terms are summed into one number, at most: in the outputs, and in the gradients going back.
+
+    An element of an input of a primitive gets as many terms as there are multiply-adds (or, without any, elements of
+    the output) for each element of that input.
+    """
+    longest = 1
+    for node in graph.primitives():
+        inputs = tuple(value.type for value in node.inputs)
+        outputs = tuple(value.type for value in node.outputs)
+        longest = max(longest, int(evaluate(node.op.reduction_length(inputs), sizes)))
+        terms = evaluate(node.op.macs(inputs, outputs), sizes) or evaluate(outputs[0].size, sizes)
+        # Scalars are the constants of a formula, which no gradient is taken of.
+        longest = max([longest, *(int(terms) // int(evaluate(type.size, sizes)) for type in inputs if type.rank)])
+    return longest

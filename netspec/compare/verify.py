@@ -1,0 +1,209 @@
+"""Runs a spec on every backend and compares with the float64 reference, tensor by tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from netspec.backend import Backend, FloatType, backends, find_backend
+from netspec.compare.drawing import SEED, draw_cotangents, draw_inputs, draw_sizes, draw_weights, given_inputs
+from netspec.compare.locate import first_difference
+from netspec.compare.report import BackendReport, Report, TensorError
+from netspec.compare.session import Answer, Task
+from netspec.compare.tolerance import DRAWS, UNIT_ROUNDOFF, Reference, reference, tensors_of
+from netspec.compare.worker import Worker
+from netspec.errors import BackendError
+from netspec.graph.graph import Graph, GraphPair
+from netspec.model import Arrays, Evaluation, InputCheck
+from netspec.passes.noise_inputs import noise_inputs
+from netspec.spec import Spec
+from netspec.weights.generator import draw_normal
+
+REFERENCE = "numpy"
+INFERENCE_ONLY = "inference only"
+# Processes at a time: a framework's start is mostly one thread's work, and its memory is large.
+PROCESSES = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to compare: graphs with their random numbers as inputs, and what they run on."""
+
+    graphs: GraphPair
+    training: bool
+    weights: Arrays
+    inputs: Arrays
+    cotangents: Arrays
+    sizes: Mapping[str, int]
+
+    @property
+    def graph(self) -> Graph:
+        return self.graphs.of(self.training)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One backend to be judged on a case."""
+
+    backend: Backend
+    case: Case
+    dtype: FloatType
+    note: str | None = None
+
+
+def verify(
+    spec: Spec,
+    chosen: Sequence[str | Backend] | None = None,
+    dtype: FloatType = "float32",
+    train: bool = False,
+    data: Mapping[str, Any] | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> Report:
+    """Compare `spec` on the chosen backends (all that are installed where None); see `netspec.verify`."""
+    if dtype not in ("float32", "float64"):
+        raise BackendError(f"a comparison is made in float32 or float64, not in {dtype}")
+    jobs = _jobs(_targets(chosen), spec.graphs, dtype, train, data, dims)
+    # The reference is computed beside the backends' start, once for all that are judged by it.
+    with ThreadPoolExecutor(PROCESSES) as processes, ThreadPoolExecutor(1) as thread:
+        expected = {
+            id(job.case): thread.submit(evaluate_reference, job.case, job.dtype) for job in _first_of_case(jobs)
+        }
+        judged = {job.backend.name: processes.submit(_judge, job, expected[id(job.case)]) for job in jobs}
+        return Report(dtype, train, {name: future.result() for name, future in judged.items()})
+
+
+def _jobs(
+    backends: Sequence[Backend],
+    graphs: GraphPair,
+    dtype: FloatType,
+    train: bool,
+    data: Mapping[str, Any] | None,
+    dims: Mapping[str, int] | None,
+) -> list[Job]:
+    """One job for each backend; those of inference only share a case without gradients, in float32."""
+    jobs: list[Job] = []
+    if not all(backend.inference_only for backend in backends):
+        case = make_case(graphs, train, dtype, data, dims)
+        jobs = [Job(backend, case, dtype) for backend in backends if not backend.inference_only]
+    if any(backend.inference_only for backend in backends):
+        case = replace(make_case(graphs, False, "float32", data, dims), cotangents={})
+        note = INFERENCE_ONLY if train else None
+        jobs += [Job(backend, case, "float32", note) for backend in backends if backend.inference_only]
+    return sorted(jobs, key=lambda job: backends.index(job.backend))
+
+
+def _first_of_case(jobs: Sequence[Job]) -> list[Job]:
+    return list({id(job.case): job for job in jobs}.values())
+
+
+def _targets(chosen: Sequence[str | Backend] | None) -> list[Backend]:
+    if chosen is None:
+        found = [backend for name, backend in backends().items() if name != REFERENCE and not backend.missing]
+        if not found:
+            raise BackendError("no backend is installed: pip install 'netspec-nn[all]'")
+        return found
+    return [find_backend(each) if isinstance(each, str) else each.require_installed() for each in chosen]
+
+
+def make_case(
+    graphs: GraphPair,
+    training: bool,
+    dtype: FloatType,
+    data: Mapping[str, Any] | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> Case:
+    """Sizes, inputs, weights and cotangents for one mode, and the graph of that mode with its noise as inputs."""
+    graph, noise = noise_inputs(graphs.of(training))
+    pair = replace(graphs, training=graph) if training else replace(graphs, inference=graph)
+    if data is None:
+        sizes = draw_sizes(graph, dims or {})
+        inputs = draw_inputs(graph, sizes, noise)
+    else:
+        inputs = given_inputs(graph, data, noise, dtype)
+        sizes = InputCheck(graph)(inputs)
+    return Case(pair, training, draw_weights(graph), inputs, draw_cotangents(graph, sizes), sizes)
+
+
+def evaluate_reference(case: Case, dtype: FloatType) -> Reference:
+    """The float64 reference of a case; to judge float32, also how far float32 roundings move it."""
+    exact = _run_reference(case, case.inputs, case.weights)
+    return reference(case.graph, case.sizes, exact, _perturbed(case) if dtype == "float32" else ())
+
+
+def _run_reference(case: Case, inputs: Mapping[str, Any], weights: Mapping[str, Any]) -> Evaluation:
+    model = find_backend(REFERENCE).compile(case.graphs, weights, "float64")
+    return model.evaluate(inputs, case.cotangents or None, case.training)
+
+
+def _perturbed(case: Case) -> Iterator[Evaluation]:
+    """The same pass, 8 times, with relative noise of a float32 rounding on floating inputs and weights."""
+    floats = {entry.name for entry in case.graph.inputs if entry.value.type.dtype == "float"}
+    for draw in range(DRAWS):
+        inputs = {name: _shaken(f"input:{name}", a, draw) if name in floats else a for name, a in case.inputs.items()}
+        weights = {path: _shaken(path, array, draw) for path, array in case.weights.items()}
+        yield _run_reference(case, inputs, weights)
+
+
+def _shaken(name: str, array: Any, draw: int) -> Any:
+    noise = draw_normal(SEED, f"roundings:{draw}:{name}", array.shape)
+    return np.asarray(array, "float64") * (1 + UNIT_ROUNDOFF * noise.astype("float64"))
+
+
+def _judge(job: Job, expected: Future[Reference]) -> BackendReport:
+    """One backend's report, with the first node that differs where something does."""
+    with Worker(job.backend, job.dtype) as worker:
+        answer = ask(worker, job.case, job.dtype)
+        report = replace(compare(job.case, expected.result(), answer, job.dtype), note=job.note)
+        if report.agree:
+            return report
+
+        def rerun(changed: Case) -> tuple[Reference, Evaluation]:
+            return evaluate_reference(changed, job.dtype), ask(worker, changed, job.dtype).evaluation
+
+        return replace(report, first_difference=first_difference(job.case, report, rerun, job.dtype))
+
+
+def ask(worker: Worker, case: Case, dtype: FloatType) -> Answer:
+    """The worker's answer to a case."""
+    cotangents = case.cotangents or None
+    task = Task(worker.backend, case.graphs, case.weights, case.inputs, cotangents, case.training, dtype)
+    return worker.evaluate(task)
+
+
+def compare(case: Case, expected: Reference, answer: Answer, dtype: FloatType) -> BackendReport:
+    """Every tensor of the reference against the backend's, and the counts."""
+    found = tensors_of(answer.evaluation)
+    problems = [f"{kind} {name}: missing" for kind, name in expected.tensors if (kind, name) not in found]
+    problems += [f"{kind} {name}: should not be there" for kind, name in found if (kind, name) not in expected.tensors]
+    problems += _count_problems(case.graph, answer)
+    tensors: list[TensorError] = []
+    for key in expected.tensors:
+        if key in found:
+            judged = expected.judge(key, np.asarray(found[key]), dtype)
+            if isinstance(judged, str):
+                problems.append(judged)
+            else:
+                tensors.append(judged)
+    return BackendReport(
+        agree=not problems and all(tensor.agrees for tensor in tensors),
+        max_output_error=_largest(tensors, "output"),
+        max_gradient_error=_largest(tensors, "gradient"),
+        max_buffer_error=_largest(tensors, "buffer"),
+        params=answer.params,
+        problems=tuple(problems),
+        tensors=tuple(tensors),
+    )
+
+
+def _largest(tensors: Sequence[TensorError], kind: str) -> float | None:
+    return max((tensor.error for tensor in tensors if tensor.kind == kind), default=None)
+
+
+def _count_problems(graph: Graph, answer: Answer) -> list[str]:
+    expected = {held.path: tuple(held.value.shape) for held in graph.state}
+    differing = sorted(set(expected.items()) ^ set(answer.shapes.items()))
+    return [f"weights: {path} {list(shape)} is not in both models" for path, shape in differing]
