@@ -1,0 +1,107 @@
+"""What every primitive computes, in NumPy: `LOWERINGS` maps each to a function of its inputs and attributes."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from netspec.graph import ops
+from netspec_numpy.convolution import convolution
+from netspec_numpy.pooling import average_pool, max_pool
+from netspec_numpy.windows import Array
+
+
+def _constant(value: float, dtype: str) -> float:
+    return value
+
+
+def _rsqrt(x: Array) -> Array:
+    return np.asarray(1 / np.sqrt(x))
+
+
+def _sigmoid(x: Array) -> Array:
+    """exp is taken of -|x| alone, which cannot overflow."""
+    e = np.exp(-np.abs(x))
+    return np.asarray(np.where(x >= 0, 1, e) / (1 + e))
+
+
+def _erf(x: Array) -> Array:
+    """math.erf of each number: exact to the last bit or so, 70 ns each; a rational form in NumPy took 100."""
+    flat = np.ascontiguousarray(x).reshape(-1).data
+    return np.fromiter(map(math.erf, flat), x.dtype, x.size).reshape(x.shape)
+
+
+def _relu(x: Array) -> Array:
+    return np.maximum(x, 0)
+
+
+def _stop_gradient(x: Array) -> Array:
+    return x
+
+
+def _bernoulli(x: Array, keep: float) -> Array:
+    return (np.random.default_rng().random(x.shape) < keep).astype(x.dtype)
+
+
+def _sum(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    return np.asarray(np.sum(x, axis=axes, keepdims=keepdims))
+
+
+def _mean(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    return np.asarray(np.mean(x, axis=axes, keepdims=keepdims))
+
+
+def _max(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    return np.asarray(np.max(x, axis=axes, keepdims=keepdims))
+
+
+def _element_count(x: Array, axes: tuple[int, ...]) -> float:
+    return float(math.prod(x.shape[axis] for axis in axes))
+
+
+def _reshape(x: Array, shape: tuple[int, ...]) -> Array:
+    return x.reshape(shape)
+
+
+def _concat(*xs: Array, axis: int) -> Array:
+    return np.concatenate(xs, axis)
+
+
+def _gather(table: Array, indices: Array) -> Array:
+    return np.asarray(table[indices])
+
+
+LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
+    ops.Constant: _constant,
+    ops.Exp: np.exp,
+    ops.Rsqrt: _rsqrt,
+    ops.Tanh: np.tanh,
+    ops.Sigmoid: _sigmoid,
+    ops.Erf: _erf,
+    ops.Relu: _relu,
+    ops.StopGradient: _stop_gradient,
+    ops.Add: operator.add,
+    ops.Sub: operator.sub,
+    ops.Mul: operator.mul,
+    ops.Div: operator.truediv,
+    ops.Greater: operator.gt,
+    ops.Equal: operator.eq,
+    ops.Where: np.where,
+    ops.Bernoulli: _bernoulli,
+    ops.Matmul: np.matmul,
+    ops.Convolution: convolution,
+    ops.MaxPool: max_pool,
+    ops.AveragePool: average_pool,
+    ops.Sum: _sum,
+    ops.Mean: _mean,
+    ops.Max: _max,
+    ops.ElementCount: _element_count,
+    ops.Reshape: _reshape,
+    ops.Permute: np.transpose,
+    ops.Concat: _concat,
+    ops.Gather: _gather,
+}

@@ -1,0 +1,196 @@
+"""The derivative of every primitive: `VJPS` maps each to its vector-Jacobian product.
+
+A product takes the cotangents of the outputs (arrays, in order), the inputs and the outputs, and the attributes as
+keywords. It returns for each input the cotangent, of the input's shape, or None where none flows: integers, flags,
+`StopGradient`. Results may share memory with what was given, so that nobody may write into them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from netspec.graph import ops
+from netspec_numpy.convolution import convolution_vjp
+from netspec_numpy.pooling import average_pool_vjp, max_pool_vjp
+from netspec_numpy.windows import Array
+
+Arrays = Sequence[Array]
+Cotangents = tuple[Array | None, ...]
+
+
+def _unbroadcast(dy: Array, shape: tuple[int, ...]) -> Array:
+    """The sum of `dy` over all axes along which an input of `shape` was repeated."""
+    if dy.shape == shape:
+        return dy
+    extra = dy.ndim - len(shape)
+    repeated = [axis + extra for axis, size in enumerate(shape) if size == 1 and dy.shape[axis + extra] > 1]
+    summed = dy.sum(axis=(*range(extra), *repeated), keepdims=True)
+    return np.asarray(summed.reshape(shape))
+
+
+def _constant(dys: Arrays, xs: Arrays, ys: Arrays, value: float, dtype: str) -> Cotangents:
+    return ()
+
+
+def _exp(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    return (dys[0] * ys[0],)
+
+
+def _rsqrt(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    """y' = -1/2 x^(-3/2) = -y^3 / 2."""
+    (y,) = ys
+    return (-0.5 * dys[0] * (y * y * y),)
+
+
+def _tanh(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    """y' = 1 - y^2."""
+    (y,) = ys
+    return (dys[0] * ((1 - y) * (1 + y)),)
+
+
+def _sigmoid(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    """y' = y (1 - y)."""
+    (y,) = ys
+    return (dys[0] * (y * (1 - y)),)
+
+
+def _erf(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    """y' = 2 / sqrt(pi) e^(-x^2)."""
+    (x,) = xs
+    return (dys[0] * (2 / math.sqrt(math.pi) * np.exp(-x * x)),)
+
+
+def _relu(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    return (np.where(xs[0] > 0, dys[0], 0),)
+
+
+def _stop_gradient(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    return (None,)
+
+
+def _add(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    (dy,), (a, b) = dys, xs
+    return _unbroadcast(dy, a.shape), _unbroadcast(dy, b.shape)
+
+
+def _sub(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    (dy,), (a, b) = dys, xs
+    return _unbroadcast(dy, a.shape), _unbroadcast(-dy, b.shape)
+
+
+def _mul(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    (dy,), (a, b) = dys, xs
+    return _unbroadcast(dy * b, a.shape), _unbroadcast(dy * a, b.shape)
+
+
+def _div(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    """da = dy / b, db = -dy a / b^2."""
+    (dy,), (a, b), (y,) = dys, xs, ys
+    da = dy / b
+    return _unbroadcast(da, a.shape), _unbroadcast(-da * y, b.shape)
+
+
+def _where(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    (dy,), (condition, a, b) = dys, xs
+    da, db = np.where(condition, dy, 0), np.where(condition, 0, dy)
+    return None, _unbroadcast(da, a.shape), _unbroadcast(db, b.shape)
+
+
+def _matmul(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    """da = dy b^T, db = a^T dy."""
+    (dy,), (a, b) = dys, xs
+    da = _unbroadcast(dy @ b.swapaxes(-1, -2), a.shape)
+    if b.ndim == 2:
+        # One product over all leading axes: a product for each, summed, would hold the weight once for each sample.
+        return da, a.reshape(-1, a.shape[-1]).T @ dy.reshape(-1, dy.shape[-1])
+    return da, _unbroadcast(a.swapaxes(-1, -2) @ dy, b.shape)
+
+
+def _convolution(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cotangents:
+    (dy,), (x, weight) = dys, xs
+    return convolution_vjp(dy, x, weight, **attributes)
+
+
+def _max_pool(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cotangents:
+    return (max_pool_vjp(dys[0], xs[0], **attributes),)
+
+
+def _average_pool(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cotangents:
+    return (average_pool_vjp(dys[0], xs[0], **attributes),)
+
+
+def _over(reduced: Array, x: Array, axes: tuple[int, ...]) -> Array:
+    """What was reduced over `axes`, with those axes as 1, so that it broadcasts against x."""
+    return reduced.reshape([1 if axis in axes else size for axis, size in enumerate(x.shape)])
+
+
+def _sum(dys: Arrays, xs: Arrays, ys: Arrays, axes: tuple[int, ...], keepdims: bool) -> Cotangents:
+    (dy,), (x,) = dys, xs
+    return (np.broadcast_to(_over(dy, x, axes), x.shape),)
+
+
+def _mean(dys: Arrays, xs: Arrays, ys: Arrays, axes: tuple[int, ...], keepdims: bool) -> Cotangents:
+    (dy,), (x,) = dys, xs
+    count = math.prod(x.shape[axis] for axis in axes)
+    return (np.broadcast_to(_over(dy, x, axes) / count, x.shape),)
+
+
+def _max(dys: Arrays, xs: Arrays, ys: Arrays, axes: tuple[int, ...], keepdims: bool) -> Cotangents:
+    """Split evenly among the equal largest."""
+    (dy,), (x,), (y,) = dys, xs, ys
+    largest = x == _over(y, x, axes)
+    share = _over(dy, x, axes) / largest.sum(axis=axes, keepdims=True, dtype=x.dtype)
+    return (np.where(largest, share, 0),)
+
+
+def _reshape(dys: Arrays, xs: Arrays, ys: Arrays, shape: tuple[int, ...]) -> Cotangents:
+    return (dys[0].reshape(xs[0].shape),)
+
+
+def _permute(dys: Arrays, xs: Arrays, ys: Arrays, axes: tuple[int, ...]) -> Cotangents:
+    return (dys[0].transpose(np.argsort(axes)),)
+
+
+def _concat(dys: Arrays, xs: Arrays, ys: Arrays, axis: int) -> Cotangents:
+    ends = np.cumsum([x.shape[axis] for x in xs])
+    return tuple(np.split(dys[0], ends[:-1], axis))
+
+
+def _gather(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    """A row that was read several times gets the sum."""
+    (dy,), (table, indices) = dys, xs
+    dtable = np.zeros_like(table)
+    np.add.at(dtable, indices, dy)
+    return dtable, None
+
+
+VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
+    ops.Constant: _constant,
+    ops.Exp: _exp,
+    ops.Rsqrt: _rsqrt,
+    ops.Tanh: _tanh,
+    ops.Sigmoid: _sigmoid,
+    ops.Erf: _erf,
+    ops.Relu: _relu,
+    ops.StopGradient: _stop_gradient,
+    ops.Add: _add,
+    ops.Sub: _sub,
+    ops.Mul: _mul,
+    ops.Div: _div,
+    ops.Where: _where,
+    ops.Matmul: _matmul,
+    ops.Convolution: _convolution,
+    ops.MaxPool: _max_pool,
+    ops.AveragePool: _average_pool,
+    ops.Sum: _sum,
+    ops.Mean: _mean,
+    ops.Max: _max,
+    ops.Reshape: _reshape,
+    ops.Permute: _permute,
+    ops.Concat: _concat,
+    ops.Gather: _gather,
+}
