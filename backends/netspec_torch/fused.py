@@ -1,0 +1,81 @@
+"""Layers that torch has whole. Those whose body is one native function already need no entry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from netspec.backend import Fused
+from netspec.graph.graph import Call
+from netspec.graph.ops import Convolution
+from netspec.layers.activation import Gelu, LeakyRelu, Softmax
+from netspec.layers.convolution import Conv2d
+from netspec.layers.linear import Embedding, Linear
+from netspec.layers.normalization import BatchNorm, LayerNorm
+from netspec.layers.regularization import Dropout
+from netspec_torch.lowerings import convolution
+
+
+def linear(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    assert isinstance(call.layer, Linear)
+    return F.linear(x, weight if call.layer.weight_layout == "out_in" else weight.t(), bias)
+
+
+def conv2d(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    attributes = next(vars(node.op) for node in call.body if isinstance(node.op, Convolution))
+    return convolution(x, weight, bias, **attributes)
+
+
+def batch_norm(
+    call: Call,
+    x: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> Any:
+    """The running statistics move in place; torch's momentum is the weight of the new batch."""
+    layer = call.layer
+    assert isinstance(layer, BatchNorm)
+    if not call.updates:
+        return F.batch_norm(x, running_mean, running_var, weight, bias, False, 0.0, layer.eps)
+    momentum = 1 - layer.stats_decay
+    if layer.running_var == "unbiased":
+        return F.batch_norm(x, running_mean, running_var, weight, bias, True, momentum, layer.eps), {}
+    # torch's kernel gives momentum times the unbiased variance here: (n - 1) / n of it is the biased one.
+    unbiased = torch.zeros_like(running_var)
+    y = F.batch_norm(x, running_mean, unbiased, weight, bias, True, momentum, layer.eps)
+    n = x.numel() // x.size(1)
+    running_var.mul_(layer.stats_decay).add_(unbiased * ((n - 1) / n))
+    return y, {}
+
+
+def layer_norm(call: Call, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Any:
+    assert isinstance(call.layer, LayerNorm)
+    given = call.layer.dim
+    axes = 1 if isinstance(given, int) else len(set(given))
+    shape = call.inputs[0].shape[-axes:]
+    if not all(isinstance(size, int) for size in shape):
+        return NotImplemented
+    return F.layer_norm(x, shape, weight, bias, call.layer.eps)
+
+
+def embedding(call: Call, x: Tensor, weight: Tensor) -> Tensor:
+    assert isinstance(call.layer, Embedding)
+    return F.embedding(x, weight, call.layer.padding_idx)
+
+
+FUSED: Fused = {
+    Linear: linear,
+    Embedding: embedding,
+    Conv2d: conv2d,
+    BatchNorm: batch_norm,
+    LayerNorm: layer_norm,
+    Dropout: lambda call, x: torch.dropout(x, call.layer.p, True) if call.body else x,
+    LeakyRelu: lambda call, x: F.leaky_relu(x, call.layer.negative_slope),
+    Gelu: lambda call, x: F.gelu(x),
+    Softmax: lambda call, x: torch.softmax(x, call.layer.dim),
+}

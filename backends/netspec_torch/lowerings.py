@@ -1,0 +1,162 @@
+"""One native function for each primitive. They work on tensors and on the proxies of torch.fx alike."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from netspec.backend import Lowerings
+from netspec.graph import ops
+from netspec.graph.ops.products import Pairs, SamePadding, window_size
+
+_CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
+_MAX_POOLS = {1: torch.max_pool1d, 2: torch.max_pool2d, 3: torch.max_pool3d}
+_AVERAGE_POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
+def constant(*, value: float, dtype: str) -> float:
+    """A Python number: torch gives it the dtype of the tensor on the other side."""
+    return value
+
+
+def bernoulli(x: Tensor, *, keep: float) -> Tensor:
+    return torch.bernoulli(torch.full_like(x, keep))
+
+
+def element_count(x: Tensor, *, axes: Sequence[int]) -> int:
+    return math.prod(x.size(axis) for axis in axes)
+
+
+def convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: tuple[int, ...],
+    padding: Pairs | SamePadding,
+    dilation: tuple[int, ...],
+    groups: int,
+    channels_last: bool = False,
+) -> Tensor:
+    """Equal padding on both sides is the convolution's own; any other is added in front of it."""
+    assert not channels_last
+    if isinstance(padding, str):
+        x = pad_same(x, weight, stride, dilation, padding == "same_lower")
+        sides = (0,) * len(stride)
+    else:
+        x, sides = _pad(x, padding, 0.0)
+    return _CONVOLUTIONS[len(stride)](x, weight, bias, stride, sides, dilation, groups)
+
+
+def pad_same(x: Tensor, weight: Tensor, stride: Sequence[int], dilation: Sequence[int], lower: bool) -> Tensor:
+    """Zeros for the padding `same` of sizes that only the call knows: the rule of netspec's `same_pairs`."""
+    if has_torch_function_unary(x):
+        return handle_torch_function(pad_same, (x,), x, weight, stride, dilation, lower)
+    amounts: list[int] = []
+    for axis in reversed(range(len(stride))):
+        size, window = x.size(axis + 2), window_size(weight.size(axis + 2), dilation[axis])
+        count = (size + stride[axis] - 1) // stride[axis]
+        total = torch.sym_max((count - 1) * stride[axis] + window - size, 0)
+        half = total // 2
+        amounts += [total - half, half] if lower else [half, total - half]
+    return F.pad(x, amounts)
+
+
+def max_pool(
+    x: Tensor, *, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: Pairs, channels_last: bool = False
+) -> Tensor:
+    assert not channels_last
+    x, sides = _pad(x, padding, -math.inf)
+    return _MAX_POOLS[len(stride)](x, kernel_size, stride, sides)
+
+
+def average_pool(
+    x: Tensor,
+    *,
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pairs,
+    count_include_pad: bool,
+    channels_last: bool = False,
+) -> Tensor:
+    assert not channels_last
+    pool = _AVERAGE_POOLS[len(stride)]
+    padded, sides = _pad(x, padding, 0.0)
+    y = pool(padded, kernel_size, stride, sides, False, count_include_pad)
+    if count_include_pad or any(sides) or not any(map(any, padding)):
+        return y
+    inside, _ = _pad(torch.ones_like(x), padding, 0.0)
+    return y / pool(inside, kernel_size, stride)
+
+
+def _pad(x: Tensor, padding: Pairs, value: float) -> tuple[Tensor, tuple[int, ...]]:
+    """`x`, padded where a pair is uneven, and the sides that are left for the window's own padding."""
+    if all(begin == end for begin, end in padding):
+        return x, tuple(begin for begin, _ in padding)
+    amounts = [side for pair in reversed(padding) for side in pair]
+    return F.pad(x, amounts, value=value), (0,) * len(padding)
+
+
+def _sum(x: Tensor, *, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    return torch.sum(x, axes, keepdims)
+
+
+def _mean(x: Tensor, *, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    return torch.mean(x, axes, keepdims)
+
+
+def _max(x: Tensor, *, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    # Of torch's maxima amax is the one that splits its gradient evenly among equals.
+    return torch.amax(x, axes, keepdims)
+
+
+def _reshape(x: Tensor, *, shape: tuple[Any, ...]) -> Tensor:
+    return torch.reshape(x, shape)
+
+
+def _permute(x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
+    return torch.permute(x, axes)
+
+
+def _concat(*xs: Tensor, axis: int) -> Tensor:
+    return torch.cat(xs, axis)
+
+
+LOWERINGS: Lowerings = {
+    ops.Constant: constant,
+    ops.Exp: torch.exp,
+    ops.Rsqrt: torch.rsqrt,
+    ops.Tanh: torch.tanh,
+    ops.Sigmoid: torch.sigmoid,
+    ops.Erf: torch.erf,
+    ops.Relu: torch.relu,
+    ops.StopGradient: torch.detach,
+    # Operators, not torch.add and its like, since either side may be a Python number.
+    ops.Add: operator.add,
+    ops.Sub: operator.sub,
+    ops.Mul: operator.mul,
+    ops.Div: operator.truediv,
+    ops.Greater: operator.gt,
+    ops.Equal: operator.eq,
+    ops.Where: torch.where,
+    ops.Bernoulli: bernoulli,
+    ops.Matmul: torch.matmul,
+    ops.Convolution: convolution,
+    ops.MaxPool: max_pool,
+    ops.AveragePool: average_pool,
+    ops.Sum: _sum,
+    ops.Mean: _mean,
+    ops.Max: _max,
+    ops.ElementCount: element_count,
+    ops.Reshape: _reshape,
+    ops.Permute: _permute,
+    ops.Concat: _concat,
+    ops.Gather: operator.getitem,
+}
