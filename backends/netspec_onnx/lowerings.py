@@ -1,0 +1,177 @@
+"""What each primitive is in ONNX (opset 21). Every attribute is written: nothing relies on a default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import onnx_ir as ir
+
+from netspec.graph import ops
+from netspec.graph.ops.base import Op
+from netspec.graph.ops.products import Pairs, SamePadding
+from netspec.graph.types import DType
+from netspec_onnx.tape import RuntimeSize, Tape
+
+Lowering = Callable[..., ir.Value]
+
+
+def _native(op_type: str) -> Lowering:
+    """An ONNX operator that has no attributes."""
+    return lambda tape, *inputs: tape.op(op_type, *inputs)
+
+
+def _constant(tape: Tape, *, value: float | int | bool, dtype: DType) -> ir.Value:
+    return tape.constant(value, dtype)
+
+
+def _rsqrt(tape: Tape, x: ir.Value) -> ir.Value:
+    return tape.op("Reciprocal", tape.op("Sqrt", x))
+
+
+def _reduction(op_type: str) -> Lowering:
+    def lower(tape: Tape, x: ir.Value, *, axes: tuple[int, ...], keepdims: bool) -> ir.Value:
+        return tape.op(op_type, x, tape.integers(axes), keepdims=int(keepdims), noop_with_empty_axes=1)
+
+    return lower
+
+
+def _element_count(tape: Tape, x: ir.Value, *, axes: tuple[int, ...]) -> ir.Value:
+    count = tape.constant(1, "int64")
+    for axis in axes:
+        count = tape.op("Mul", count, tape.size_of(x, axis).value)
+    scalar = tape.op("Reshape", count, tape.constant([], "int64"), allowzero=0)
+    return tape.op("Cast", scalar, to=int(tape.element_type("float")), saturate=1)
+
+
+def _reshape(tape: Tape, x: ir.Value, *, shape: tuple[int | RuntimeSize, ...]) -> ir.Value:
+    return tape.op("Reshape", x, tape.vector(shape), allowzero=0)
+
+
+def _permute(tape: Tape, x: ir.Value, *, axes: tuple[int, ...]) -> ir.Value:
+    return tape.op("Transpose", x, perm=axes)
+
+
+def _concat(tape: Tape, *xs: ir.Value, axis: int) -> ir.Value:
+    return tape.op("Concat", *xs, axis=axis)
+
+
+def _gather(tape: Tape, table: ir.Value, indices: ir.Value) -> ir.Value:
+    return tape.op("Gather", table, indices, axis=0)
+
+
+def convolution(
+    tape: Tape,
+    x: ir.Value,
+    weight: ir.Value,
+    bias: ir.Value | None = None,
+    *,
+    stride: tuple[int, ...],
+    padding: Pairs | SamePadding,
+    dilation: tuple[int, ...],
+    groups: int,
+    channels_last: bool,
+) -> ir.Value:
+    """Conv; the words `same` and `same_lower` become auto_pad, which takes the pads from the sizes of the run."""
+    assert not channels_last, "ONNX convolves channels first"
+    pads: dict[str, Any] = {"auto_pad": "NOTSET"}
+    if not isinstance(padding, str):
+        pads["pads"] = _pads(padding)
+    elif max(dilation) == 1:
+        pads["auto_pad"] = {"same": "SAME_UPPER", "same_lower": "SAME_LOWER"}[padding]
+    else:  # onnxruntime refuses auto_pad beside a dilation
+        x = _pad_same(tape, x, weight, stride, dilation, padding)
+        pads["pads"] = [0] * 2 * len(stride)
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    return tape.op(
+        "Conv", *inputs, kernel_shape=_kernel(weight), strides=stride, dilations=dilation, group=groups, **pads
+    )
+
+
+def _kernel(weight: ir.Value) -> tuple[int, ...]:
+    assert weight.shape is not None, "a convolution's weight is a parameter"
+    return tuple(int(size) for size in weight.shape.numpy()[2:])
+
+
+def _pads(padding: Pairs) -> list[int]:
+    """ONNX's order: all beginnings, then all ends."""
+    return [begin for begin, _ in padding] + [end for _, end in padding]
+
+
+def _pad_same(
+    tape: Tape, x: ir.Value, weight: ir.Value, stride: tuple[int, ...], dilation: tuple[int, ...], word: SamePadding
+) -> ir.Value:
+    """x with the zeros of `same` around it: total = max((ceil(in / s) - 1) * s + (k - 1) * d + 1 - in, 0)."""
+    begins, ends = [], []
+    for axis, (kernel, step, spread) in enumerate(zip(_kernel(weight), stride, dilation, strict=True), 2):
+        size = tape.size_of(x, axis)
+        total = ((size + (step - 1)) // step * step - size + ((kernel - 1) * spread + 1 - step)).at_least(0)
+        less = total // 2
+        more = total - less
+        begins.append(more if word == "same_lower" else less)
+        ends.append(less if word == "same_lower" else more)
+    axes = tape.integers(range(2, 2 + len(stride)))
+    return tape.op("Pad", x, tape.vector([*begins, *ends]), tape.constant(0, "float"), axes, mode="constant")
+
+
+def _pool(op_type: str, **more: int) -> Lowering:
+    def lower(
+        tape: Tape,
+        x: ir.Value,
+        *,
+        kernel_size: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: Pairs,
+        channels_last: bool,
+        **own: bool,
+    ) -> ir.Value:
+        assert not channels_last, "ONNX pools channels first"
+        return tape.op(
+            op_type,
+            x,
+            auto_pad="NOTSET",
+            ceil_mode=0,
+            dilations=[1] * len(stride),
+            kernel_shape=kernel_size,
+            pads=_pads(padding),
+            strides=stride,
+            **more,
+            **{name: int(value) for name, value in own.items()},
+        )
+
+    return lower
+
+
+LOWERINGS: Mapping[type[Op], Lowering] = {
+    ops.Constant: _constant,
+    ops.Exp: _native("Exp"),
+    ops.Rsqrt: _rsqrt,
+    ops.Tanh: _native("Tanh"),
+    ops.Sigmoid: _native("Sigmoid"),
+    ops.Erf: _native("Erf"),
+    ops.Relu: _native("Relu"),
+    ops.StopGradient: lambda tape, x: x,
+    ops.Add: _native("Add"),
+    ops.Sub: _native("Sub"),
+    ops.Mul: _native("Mul"),
+    ops.Div: _native("Div"),
+    ops.Greater: _native("Greater"),
+    ops.Equal: _native("Equal"),
+    ops.Where: _native("Where"),
+    ops.Matmul: _native("MatMul"),
+    ops.Convolution: convolution,
+    ops.MaxPool: _pool("MaxPool", storage_order=0),
+    ops.AveragePool: _pool("AveragePool"),
+    ops.Sum: _reduction("ReduceSum"),
+    ops.Mean: _reduction("ReduceMean"),
+    ops.Max: _reduction("ReduceMax"),
+    ops.ElementCount: _element_count,
+    ops.Reshape: _reshape,
+    ops.Permute: _permute,
+    ops.Concat: _concat,
+    ops.Gather: _gather,
+}
+
+GAPS: Mapping[type[Op], str] = {
+    ops.Bernoulli: "the file is the inference graph, where nothing is drawn",
+}

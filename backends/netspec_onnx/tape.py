@@ -1,0 +1,106 @@
+"""The tape on which lowerings record ONNX nodes, and the sizes that only a run of the model knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from netspec.backend import FloatType
+from netspec.graph.graph import Origin
+from netspec.graph.types import DType
+
+FLOAT_TYPES: dict[FloatType, ir.DataType] = {
+    "float16": ir.DataType.FLOAT16,
+    "float32": ir.DataType.FLOAT,
+    "float64": ir.DataType.DOUBLE,
+}
+
+
+class Tape:
+    """Records nodes in order, each with the entry of the spec that it belongs to.
+
+    `origin` is the entry that is being lowered; a primitive outside of any layer counts to the layer before it.
+    """
+
+    def __init__(self, dtype: FloatType) -> None:
+        self.dtype = dtype
+        self.origin: Origin | None = None
+        self.groups: list[tuple[Origin | None, list[ir.Node]]] = []
+        self._tape = ir.tape.Tape()
+
+    def enter(self, origin: Origin | None) -> None:
+        """The nodes that follow belong to `origin`, and to this application of it."""
+        self.origin = origin
+        self.groups.append((origin, []))
+
+    def op(self, op_type: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
+        """The output of a new node; an optional input that is left out is None."""
+        output = self._tape.op(op_type, inputs, attributes)
+        node = output.producer()
+        assert node is not None
+        if not self.groups:
+            self.enter(None)
+        self.groups[-1][1].append(node)
+        return output
+
+    def element_type(self, dtype: DType) -> ir.DataType:
+        """ONNX's word for a dtype of the graph."""
+        return FLOAT_TYPES[self.dtype] if dtype == "float" else ir.DataType[dtype.upper()]
+
+    def constant(self, value: Any, dtype: DType) -> ir.Value:
+        """A number, or an array, that stands in the model itself."""
+        array = np.asarray(value, self.element_type(dtype).numpy())
+        return self.op("Constant", value=ir.tensor(array))
+
+    def integers(self, values: Sequence[int]) -> ir.Value:
+        """A vector of int64, as ONNX takes axes, shapes and pads."""
+        return self.constant(list(values), "int64")
+
+    def size_of(self, x: ir.Value, axis: int) -> RuntimeSize:
+        """The size of one axis of `x` in the run."""
+        return RuntimeSize(self, self.op("Shape", x, start=axis, end=axis + 1))
+
+    def vector(self, sizes: Sequence[int | RuntimeSize]) -> ir.Value:
+        """The sizes as one vector of int64."""
+        if all(isinstance(size, int) for size in sizes):
+            return self.integers([size for size in sizes if isinstance(size, int)])
+        parts = [self.integers([size]) if isinstance(size, int) else size.value for size in sizes]
+        return self.op("Concat", *parts, axis=0) if len(parts) > 1 else parts[0]
+
+    @property
+    def attributes_are_exact(self) -> bool:
+        """Whether attributes have the precision of the model: they are float32 in every ONNX file."""
+        return self.dtype != "float64"
+
+
+@dataclass(frozen=True, eq=False)
+class RuntimeSize:
+    """A size in the run, an int64 vector of one element: arithmetic with it records nodes."""
+
+    tape: Tape
+    value: ir.Value
+
+    def __add__(self, other: int | RuntimeSize) -> RuntimeSize:
+        return self._with("Add", other)
+
+    def __sub__(self, other: int | RuntimeSize) -> RuntimeSize:
+        return self._with("Sub", other)
+
+    def __mul__(self, other: int | RuntimeSize) -> RuntimeSize:
+        return self._with("Mul", other)
+
+    def __floordiv__(self, divisor: int) -> RuntimeSize:
+        # Div of integers rounds towards 0 and Mod has the sign of the divisor, so what Mod leaves is taken off first.
+        whole = self - self._with("Mod", divisor, fmod=0)
+        return whole._with("Div", divisor)
+
+    def at_least(self, low: int) -> RuntimeSize:
+        return self._with("Max", low)
+
+    def _with(self, op_type: str, other: int | RuntimeSize, **attributes: int) -> RuntimeSize:
+        right = self.tape.integers([other]) if isinstance(other, int) else other.value
+        return RuntimeSize(self.tape, self.tape.op(op_type, self.value, right, **attributes))
