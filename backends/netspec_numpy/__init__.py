@@ -48,6 +48,13 @@ class NumpyBackend(Backend):
             return VJPS
         return self._vjps
 
+    def rounding(self, seed: int, unit: float) -> NumpyBackend:
+        """A backend whose inexact primitives err, forwards and backwards, as in an arithmetic of that unit roundoff."""
+        from netspec_numpy.roundings import Roundings
+
+        roundings = Roundings(seed, unit)
+        return NumpyBackend(roundings.of_lowerings(self.lowerings), roundings.of_vjps(self.vjps))
+
     @property
     def fused(self) -> Fused:
         return {}

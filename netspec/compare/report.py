@@ -107,6 +107,11 @@ def _backend_json(backend: BackendReport) -> dict[str, Any]:
     }
 
 
+LARGEST = 1.7976931348623157e308
+
+
 def _finite(error: float | None) -> float | None:
-    """JSON has no infinity: an error without bound is the largest float."""
-    return None if error is None else min(error, 1.7976931348623157e308)
+    """JSON has no infinity and no NaN: an error without bound is the largest float."""
+    if error is None or error < LARGEST:
+        return error
+    return LARGEST

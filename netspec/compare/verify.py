@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -43,6 +43,13 @@ class Case:
     @property
     def graph(self) -> Graph:
         return self.graphs.of(self.training)
+
+
+class ReferenceBackend(Protocol):
+    """What the reference can do beside being a backend."""
+
+    def rounding(self, seed: int, unit: float) -> Backend:
+        """The same backend with random roundings of size `unit` in all that it computes."""
 
 
 @dataclass(frozen=True)
@@ -130,22 +137,23 @@ def make_case(
 
 def evaluate_reference(case: Case, dtype: FloatType) -> Reference:
     """The float64 reference of a case; to judge float32, also how far float32 roundings move it."""
-    exact = _run_reference(case, case.inputs, case.weights)
-    return reference(case.graph, case.sizes, exact, _perturbed(case) if dtype == "float32" else ())
+    backend = find_backend(REFERENCE)
+    exact = backend.compile(case.graphs, case.weights, "float64").evaluate(case.inputs, *_asked(case))
+    return reference(case.graph, case.sizes, exact, _rounded(case, backend) if dtype == "float32" else ())
 
 
-def _run_reference(case: Case, inputs: Mapping[str, Any], weights: Mapping[str, Any]) -> Evaluation:
-    model = find_backend(REFERENCE).compile(case.graphs, weights, "float64")
-    return model.evaluate(inputs, case.cotangents or None, case.training)
-
-
-def _perturbed(case: Case) -> Iterator[Evaluation]:
-    """The same pass, 8 times, with relative noise of a float32 rounding on floating inputs and weights."""
+def _rounded(case: Case, backend: Backend) -> Iterator[Evaluation]:
+    """The same pass, 8 times, with a random float32 rounding in inputs, weights and every number computed."""
     floats = {entry.name for entry in case.graph.inputs if entry.value.type.dtype == "float"}
     for draw in range(DRAWS):
+        rounding = cast(ReferenceBackend, backend).rounding(draw, UNIT_ROUNDOFF)
         inputs = {name: _shaken(f"input:{name}", a, draw) if name in floats else a for name, a in case.inputs.items()}
         weights = {path: _shaken(path, array, draw) for path, array in case.weights.items()}
-        yield _run_reference(case, inputs, weights)
+        yield rounding.compile(case.graphs, weights, "float64").evaluate(inputs, *_asked(case))
+
+
+def _asked(case: Case) -> tuple[Arrays | None, bool]:
+    return case.cotangents or None, case.training
 
 
 def _shaken(name: str, array: Any, draw: int) -> Any:

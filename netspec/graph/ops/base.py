@@ -25,6 +25,8 @@ class Op:
     differentiable: ClassVar[bool] = True
     # The output holds elements of the inputs, unchanged: a bound of the output's values is one of the inputs'.
     moves_elements: ClassVar[bool] = False
+    # The output's numbers are computed without rounding, and so are those that flow back.
+    exact: ClassVar[bool] = False
     # The output is drawn anew in every call.
     random: ClassVar[bool] = False
 

@@ -16,6 +16,7 @@ class Constant(Op):
 
     value: float | int | bool
     dtype: DType = "float"
+    exact = True
 
     def infer(self, *inputs: TensorType) -> Types:
         return (TensorType((), self.dtype),)
@@ -56,10 +57,14 @@ class Erf(Unary):
 class Relu(Unary):
     """y = max(x, 0); the derivative at 0 is 0."""
 
+    exact = True
+
 
 @dataclass(frozen=True)
 class StopGradient(Op):
     """y = x, with derivative 0."""
+
+    exact = True
 
     def infer(self, *inputs: TensorType) -> Types:
         return inputs
@@ -105,6 +110,7 @@ class Comparison(Op):
     """y = a ? b as a bool, both of one dtype, shapes broadcast."""
 
     differentiable = False
+    exact = True
 
     def infer(self, *inputs: TensorType) -> Types:
         common_dtype(self, *inputs)
@@ -143,6 +149,7 @@ class Bernoulli(Op):
 
     keep: float
     differentiable = False
+    exact = True
     random = True
 
     def infer(self, *inputs: TensorType) -> Types:

@@ -52,6 +52,7 @@ class ElementCount(Op):
 
     axes: tuple[int, ...]
     differentiable = False
+    exact = True
 
     def infer(self, *inputs: TensorType) -> Types:
         return (TensorType(()),)

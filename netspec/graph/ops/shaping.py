@@ -18,6 +18,7 @@ class Reshape(Op):
 
     shape: Shape
     moves_elements = True
+    exact = True
 
     def infer(self, *inputs: TensorType) -> Types:
         (x,) = inputs
@@ -43,6 +44,7 @@ class Permute(Op):
 
     axes: tuple[int, ...]
     moves_elements = True
+    exact = True
 
     def infer(self, *inputs: TensorType) -> Types:
         (x,) = inputs
@@ -56,6 +58,7 @@ class Concat(Op):
 
     axis: int
     moves_elements = True
+    exact = True
 
     def infer(self, *inputs: TensorType) -> Types:
         dtype = common_dtype(self, *inputs)
@@ -73,8 +76,6 @@ class Concat(Op):
 @dataclass(frozen=True)
 class Gather(Op):
     """Rows of a table `[rows, *rest]` by indices of any shape: y `[*indices, *rest]`; 0 <= index < rows."""
-
-    moves_elements = False
 
     def infer(self, *inputs: TensorType) -> Types:
         table, indices = inputs
