@@ -1,0 +1,42 @@
+"""`netspec export`: a model as a file for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netspec.cli.options import FreezeOption, SetOption, SpecOption, load
+from netspec.cli.output import note
+from netspec.errors import printable
+
+
+def export_onnx(
+    spec: SpecOption,
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", show_default=False, help="Default: NAME.onnx in this folder."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", metavar="FILE", show_default=False, help="A .safetensors file of trained weights."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the initial weights, without --weights.")] = 0,
+    external_data: Annotated[
+        bool, typer.Option("--external-data", help="Put the weights in FILE.data beside it: needed above 2 GiB.")
+    ] = False,
+    assignments: SetOption = None,
+    freeze: FreezeOption = None,
+) -> None:
+    """Write a model as an ONNX file.
+
+    Its inference graph, in opset 21 or later. Inputs and outputs keep the spec's names, symbolic
+    dimensions their symbols, weights their paths.
+    """
+    import netspec
+
+    loaded = load(spec, assignments, freeze)
+    path = Path(output or f"{loaded.name}.onnx")
+    netspec.export_onnx(loaded, path, weights, seed, external_data)
+    note(f"{printable(str(path))}: {path.stat().st_size:,} bytes")

@@ -1,0 +1,74 @@
+"""The options that several commands share, and what is made of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from netspec.errors import NetspecError
+
+if TYPE_CHECKING:
+    from netspec.language.document import Node
+    from netspec.spec import Spec
+
+Format = Literal["table", "json"]
+
+SpecOption = Annotated[str, typer.Argument(metavar="SPEC", show_default=False, help="A spec in YAML or JSON.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Give a param of the spec a YAML value: --set widths=[8,16]. Repeatable."
+    ),
+]
+FreezeOption = Annotated[
+    list[str] | None,
+    typer.Option("--freeze", metavar="GLOB", help="Freeze the paths that match; ! thaws: '!fc'. Repeatable."),
+]
+DimOption = Annotated[
+    list[str] | None,
+    typer.Option("--dim", metavar="NAME=N", help="The size of a symbolic dimension: --dim time=128. Repeatable."),
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="A table for people, or JSON for programs.")]
+
+
+def load(spec: str, assignments: Sequence[str] | None, freeze: Sequence[str] | None) -> Spec:
+    """Read and check a spec; its warnings go to standard error. Raises NetspecError."""
+    from netspec.cli.output import note
+    from netspec.spec import load as load_spec
+
+    loaded = load_spec(spec, parse_params(assignments or ()), freeze)
+    for warning in loaded.warnings:
+        note(str(warning._replace(message=f"warning: {warning.message}")))
+    return loaded
+
+
+def parse_params(assignments: Iterable[str]) -> dict[str, Node]:
+    """Values by name of `--set NAME=VALUE`, each a node of YAML. Raises NetspecError."""
+    from netspec.language.reader import read_value
+
+    return {name: read_value(value, f"--set {name}") for name, value in _pairs("--set", assignments, "NAME=VALUE")}
+
+
+def parse_dims(assignments: Iterable[str]) -> dict[str, int]:
+    """Sizes by symbol of `--dim NAME=N`. Raises NetspecError."""
+    dims: dict[str, int] = {}
+    for name, value in _pairs("--dim", assignments, "NAME=N"):
+        if not re.fullmatch("0*[1-9][0-9]{0,9}", value, re.ASCII):
+            raise NetspecError(f"--dim {name}: expected a positive integer, got {value!r}")
+        dims[name] = int(value)
+    return dims
+
+
+def _pairs(option: str, assignments: Iterable[str], form: str) -> Iterable[tuple[str, str]]:
+    seen: set[str] = set()
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not name or not equals:
+            raise NetspecError(f"{option}: expected {form}, got {assignment!r}")
+        if name in seen:
+            raise NetspecError(f"{option} {name} is given twice")
+        seen.add(name)
+        yield name, value
