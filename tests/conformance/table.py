@@ -1,0 +1,81 @@
+"""The table of conformance cases: every spec in `cases/` and `specs/`, in each mode whose graph is its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from netspec.backend import FloatType
+from netspec.compare.tolerance import Reference
+from netspec.compare.verify import Case, evaluate_reference, make_case
+from netspec.graph.graph import Graph
+from netspec.graph.printer import print_graph
+from netspec.spec import Spec, load
+
+ROOT = Path(__file__).parents[2]
+CASES = sorted(Path(__file__).parent.glob("cases/*.yaml"))
+SPECS = sorted((ROOT / "specs").glob("*.yaml"))
+# Run on whole numbers, so that zeros and ties are met.
+ROUNDED = {"kinks"}
+DIMS = {"conv2d_sizes": {"height": 9, "width": 10}}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case of the table: a spec in one mode."""
+
+    path: Path
+    training: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.path.stem}-{'training' if self.training else 'inference'}"
+
+    @property
+    def spec(self) -> Spec:
+        return _spec(self.path)
+
+    def case(self, dtype: FloatType, gradients: bool = True) -> Case:
+        """What is run. Without gradients nothing flows back, as in ONNX."""
+        return _case(self, dtype, gradients)
+
+    def reference(self, dtype: FloatType, gradients: bool = True) -> Reference:
+        """The float64 tensors to compare with."""
+        return _reference(self, dtype, gradients)
+
+
+@cache
+def _spec(path: Path) -> Spec:
+    return load(path)
+
+
+@cache
+def _case(row: Row, dtype: FloatType, gradients: bool) -> Case:
+    dims = DIMS.get(row.path.stem)
+    case = make_case(row.spec.graphs, row.training, dtype, None, dims)
+    if row.path.stem in ROUNDED:
+        case = replace(case, inputs={name: np.round(array) for name, array in case.inputs.items()})
+    return case if gradients else replace(case, cotangents={})
+
+
+@cache
+def _reference(row: Row, dtype: FloatType, gradients: bool) -> Reference:
+    return evaluate_reference(_case(row, dtype, gradients), dtype)
+
+
+def rows() -> list[Row]:
+    """The whole table; a training graph that says the same as that of inference is not run again."""
+    found = []
+    for path in (*CASES, *SPECS):
+        found.append(Row(path, training=False))
+        graphs = _spec(path).graphs
+        if _text(graphs.inference) != _text(graphs.training):
+            found.append(Row(path, training=True))
+    return found
+
+
+def _text(graph: Graph) -> str:
+    return print_graph(graph).partition("\n")[2]

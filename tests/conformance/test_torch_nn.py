@@ -1,0 +1,241 @@
+"""Every layer against torch.nn's own module with the same weights: a judge that shares no code with us.
+
+The layers' bodies are run by the NumPy reference in float64: outputs, gradients of inputs and parameters, and running
+statistics. What a body gets wrong would otherwise be wrong on every backend alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from netspec.backend import find_backend
+from netspec.compare.drawing import draw_cotangents, draw_weights
+from netspec.spec import loads
+
+LIMIT = 1e-12
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One layer as netspec writes it, and as torch has it."""
+
+    layer: str
+    module: Callable[[], torch.nn.Module]
+    shape: tuple[int, ...]
+    training: bool = False
+    rounded: bool = False
+    tensors: dict[str, str] = field(default_factory=dict)
+
+
+class Function(torch.nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+def same_by_hand(kernel: int, stride: int, dilation: int, lower: bool, **conv: Any) -> torch.nn.Module:
+    """torch refuses `same` with a stride: pad as TensorFlow's documentation defines it, then convolve."""
+
+    def pads(size: int) -> tuple[int, int]:
+        total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+        small, large = total // 2, total - total // 2
+        return (large, small) if lower else (small, large)
+
+    class Same(torch.nn.Conv2d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            (top, bottom), (left, right) = pads(x.shape[2]), pads(x.shape[3])
+            return super().forward(F.pad(x, (left, right, top, bottom)))
+
+    return Same(6, 4, kernel, stride=stride, dilation=dilation, **conv)
+
+
+IMAGE = (3, 6, 11, 8)
+JUDGED = {
+    "linear": Judged("{type: linear, out_features: 4}", lambda: torch.nn.Linear(7, 4), (3, 7)),
+    "linear-3d": Judged(
+        "{type: linear, out_features: 4, bias: false}", lambda: torch.nn.Linear(5, 4, bias=False), (3, 2, 5)
+    ),
+    "conv2d": Judged("{type: conv2d, out_channels: 4, kernel_size: 3}", lambda: torch.nn.Conv2d(6, 4, 3), IMAGE),
+    "conv2d-pairs": Judged(
+        "{type: conv2d, out_channels: 4, kernel_size: [3, 2], stride: [2, 3], padding: [1, 0], dilation: [1, 2]}",
+        lambda: torch.nn.Conv2d(6, 4, (3, 2), stride=(2, 3), padding=(1, 0), dilation=(1, 2)),
+        IMAGE,
+    ),
+    "conv2d-same-even": Judged(
+        "{type: conv2d, out_channels: 4, kernel_size: [4, 3], dilation: 2, padding: same}",
+        lambda: torch.nn.Conv2d(6, 4, (4, 3), dilation=2, padding="same"),
+        IMAGE,
+    ),
+    "conv2d-same-stride": Judged(
+        "{type: conv2d, out_channels: 4, kernel_size: 3, stride: 2, padding: same}",
+        lambda: same_by_hand(3, 2, 1, lower=False),
+        IMAGE,
+    ),
+    "conv2d-same-lower": Judged(
+        "{type: conv2d, out_channels: 4, kernel_size: 4, stride: 3, padding: same_lower}",
+        lambda: same_by_hand(4, 3, 1, lower=True),
+        IMAGE,
+    ),
+    "conv2d-explicit": Judged(
+        "{type: conv2d, out_channels: 4, kernel_size: 3, padding: [[0, 1], [2, 0]]}",
+        lambda: torch.nn.Sequential(torch.nn.ZeroPad2d((2, 0, 0, 1)), torch.nn.Conv2d(6, 4, 3)),
+        IMAGE,
+        tensors={"weight": "1.weight", "bias": "1.bias"},
+    ),
+    "conv2d-groups": Judged(
+        "{type: conv2d, out_channels: 9, kernel_size: 2, stride: 3, groups: 3, bias: false}",
+        lambda: torch.nn.Conv2d(6, 9, 2, stride=3, groups=3, bias=False),
+        IMAGE,
+    ),
+    "conv2d-depthwise": Judged(
+        "{type: conv2d, out_channels: 12, kernel_size: 3, padding: 1, groups: 6}",
+        lambda: torch.nn.Conv2d(6, 12, 3, padding=1, groups=6),
+        IMAGE,
+    ),
+    "batch_norm": Judged("batch_norm", lambda: torch.nn.BatchNorm2d(6), IMAGE),
+    "batch_norm-training": Judged("batch_norm", lambda: torch.nn.BatchNorm2d(6), IMAGE, training=True),
+    "batch_norm-decay": Judged(
+        "{type: batch_norm, stats_decay: 0.7, eps: 0.01, affine: false}",
+        lambda: torch.nn.BatchNorm1d(5, momentum=0.3, eps=0.01, affine=False),
+        (4, 5),
+        training=True,
+    ),
+    "batch_norm-sequence": Judged("batch_norm", lambda: torch.nn.BatchNorm1d(5), (4, 5, 3), training=True),
+    "batch_norm-frozen": Judged(
+        "{type: batch_norm, frozen: true}", lambda: torch.nn.BatchNorm2d(6).eval().requires_grad_(False), IMAGE, True
+    ),
+    "layer_norm": Judged("layer_norm", lambda: torch.nn.LayerNorm(8), IMAGE),
+    "layer_norm-axes": Judged(
+        "{type: layer_norm, dim: [2, 3], eps: 0.1}", lambda: torch.nn.LayerNorm((11, 8), eps=0.1), IMAGE
+    ),
+    "layer_norm-no-bias": Judged("{type: layer_norm, bias: false}", lambda: torch.nn.LayerNorm(8, bias=False), IMAGE),
+    "layer_norm-bare": Judged(
+        "{type: layer_norm, elementwise_affine: false}",
+        lambda: torch.nn.LayerNorm(8, elementwise_affine=False),
+        IMAGE,
+    ),
+    "dropout": Judged("{type: dropout, p: 0.4}", lambda: torch.nn.Dropout(0.4), (3, 7)),
+    "max_pool2d": Judged("{type: max_pool2d, kernel_size: 3}", lambda: torch.nn.MaxPool2d(3), IMAGE, rounded=True),
+    "max_pool2d-overlap": Judged(
+        "{type: max_pool2d, kernel_size: [3, 2], stride: [2, 1], padding: 1}",
+        lambda: torch.nn.MaxPool2d((3, 2), stride=(2, 1), padding=1),
+        IMAGE,
+        rounded=True,
+    ),
+    "avg_pool2d": Judged(
+        "{type: avg_pool2d, kernel_size: 3, stride: 2, padding: 1}", lambda: torch.nn.AvgPool2d(3, 2, 1), IMAGE
+    ),
+    "avg_pool2d-inside": Judged(
+        "{type: avg_pool2d, kernel_size: [2, 3], padding: [1, 1], count_include_pad: false}",
+        lambda: torch.nn.AvgPool2d((2, 3), padding=(1, 1), count_include_pad=False),
+        IMAGE,
+    ),
+    "global_avg_pool": Judged(
+        "global_avg_pool", lambda: torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()), IMAGE
+    ),
+    "flatten": Judged("flatten", torch.nn.Flatten, IMAGE),
+    "flatten-middle": Judged("{type: flatten, start_dim: 1, end_dim: 2}", lambda: torch.nn.Flatten(1, 2), IMAGE),
+    "reshape": Judged("{type: reshape, shape: [-1, 4, 12]}", lambda: Function(lambda x: x.reshape(-1, 4, 12)), IMAGE),
+    "relu": Judged("relu", torch.nn.ReLU, (3, 7), rounded=True),
+    "leaky_relu": Judged("leaky_relu", torch.nn.LeakyReLU, (3, 7), rounded=True),
+    "leaky_relu-slope": Judged(
+        "{type: leaky_relu, negative_slope: 0.3}", lambda: torch.nn.LeakyReLU(0.3), (3, 7), rounded=True
+    ),
+    "gelu": Judged("gelu", torch.nn.GELU, (3, 7)),
+    "sigmoid": Judged("sigmoid", torch.nn.Sigmoid, (3, 7)),
+    "tanh": Judged("tanh", torch.nn.Tanh, (3, 7)),
+    "softmax": Judged("softmax", lambda: torch.nn.Softmax(-1), (3, 7), rounded=True),
+    "softmax-channels": Judged("{type: softmax, dim: 1}", lambda: torch.nn.Softmax(1), IMAGE),
+    "add": Judged("{type: add, from: [x, x, x]}", lambda: Function(lambda x: x + x + x), (3, 7)),
+    "mul": Judged("{type: mul, from: [x, x]}", lambda: Function(lambda x: x * x), (3, 7)),
+    "concat": Judged("{type: concat, from: [x, x], dim: 1}", lambda: Function(lambda x: torch.cat([x, x], 1)), IMAGE),
+}
+
+
+def close(found: Any, expected: torch.Tensor, what: str) -> None:
+    reference = expected.detach().numpy()
+    assert found.shape == reference.shape, what
+    assert np.abs(found - reference).max() <= LIMIT * max(np.abs(reference).max(), 1e-3), what
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_layer_means_what_torch_means(name: str) -> None:
+    judged = JUDGED[name]
+    sizes = ", ".join(["batch", *map(str, judged.shape[1:])])
+    entry = judged.layer if judged.layer.startswith("{") else f"{{type: {judged.layer}}}"
+    spec = loads(
+        f"{{netspec: 1, inputs: {{x: {{shape: [{sizes}]}}}}, layers: [{{name: l, {entry[1:-1]}}}], outputs: {{y: l}}}}"
+    )
+    graph = spec.graphs.of(judged.training)
+    weights = {path: values.astype("float64") for path, values in draw_weights(graph).items()}
+    x = np.random.default_rng(7).standard_normal(judged.shape)
+    x = np.round(x) if judged.rounded else x
+    cotangent = draw_cotangents(graph, {"batch": judged.shape[0]})["y"].astype("float64")
+    model = find_backend("numpy").compile(spec.graphs, weights, "float64")
+    found = model.evaluate({"x": x}, {"y": cotangent}, judged.training)
+
+    module = judged.module().double()
+    if name != "batch_norm-frozen":
+        module.train(judged.training)
+    names = {path.removeprefix("l."): path for path in weights}
+    state = module.state_dict()
+    with torch.no_grad():
+        for local, path in names.items():
+            state[judged.tensors.get(local, local)].copy_(torch.from_numpy(weights[path]))
+    given = torch.from_numpy(x).requires_grad_()
+    y = module(given)
+    close(found.outputs["y"], y, "output")
+    y.backward(torch.from_numpy(cotangent))
+    assert given.grad is not None
+    close(found.gradients["input:x"], given.grad, "input gradient")
+    trained = {local: p.grad for local, p in module.named_parameters() if p.grad is not None}
+    assert set(found.gradients) == {"input:x"} | {
+        path for local, path in names.items() if judged.tensors.get(local, local) in trained
+    }
+    for local, path in names.items():
+        gradient = trained.get(judged.tensors.get(local, local))
+        if gradient is not None:
+            close(found.gradients[path], gradient, path)
+    for path, updated in found.updates.items():
+        close(updated, state[path.removeprefix("l.")], path)
+    assert bool(found.updates) == (judged.training and "frozen" not in name)
+
+
+def test_embedding_means_what_torch_means() -> None:
+    spec = loads(
+        "{netspec: 1, inputs: {words: {shape: [batch, 4], dtype: int64}}, layers: [{name: l, type: embedding, "
+        "num_embeddings: 5, embedding_dim: 3, padding_idx: 2}]}"
+    )
+    weight = np.random.default_rng(3).standard_normal((5, 3))
+    words = np.array([[0, 2, 4, 2], [4, 4, 1, 2]])
+    cotangent = np.random.default_rng(4).standard_normal((2, 4, 3))
+    model = find_backend("numpy").compile(spec.graphs, {"l.weight": weight}, "float64")
+    found = model.evaluate({"words": words}, {"output": cotangent})
+    module = torch.nn.Embedding(5, 3, padding_idx=2).double()
+    with torch.no_grad():
+        module.weight.copy_(torch.from_numpy(weight))
+    y = module(torch.from_numpy(words))
+    y.backward(torch.from_numpy(cotangent))
+    close(found.outputs["output"], y, "output")
+    assert module.weight.grad is not None
+    close(found.gradients["l.weight"], module.weight.grad, "gradient")
+    assert not found.gradients["l.weight"][2].any()
+
+
+def test_every_layer_is_judged() -> None:
+    from netspec.layers import LAYER_TYPES
+
+    judged = {spec.layer.removeprefix("{type: ").split(",")[0].rstrip("}") for spec in JUDGED.values()}
+    assert judged | {"embedding"} == set(LAYER_TYPES)
