@@ -71,6 +71,7 @@ def build(
         NetspecError: for a bad spec, a backend that is not installed or cannot do it, weights that do not fit.
     """
     from netspec.backend import find_backend
+    from netspec.errors import BackendError
     from netspec.weights.initial import initial_weights, load_weights
 
     checked = _spec(spec)
@@ -79,7 +80,10 @@ def build(
         values = initial_weights(checked.inference, seed)
     else:
         values = load_weights(checked.inference, weights)
-    return target.compile(checked.graphs, values, dtype, device)
+    model = target.compile(checked.graphs, values, dtype, device)
+    if model.dtype != dtype:
+        raise BackendError(f"backend {target.name} computes in {model.dtype}, not in {dtype}")
+    return model
 
 
 def export_onnx(

@@ -52,6 +52,11 @@ class Backend(ABC):
     @abstractmethod
     def fused(self) -> Fused: ...
 
+    @property
+    def gaps(self) -> Mapping[type[Op], str]:
+        """Primitives that the backend does not have, each with the reason."""
+        return {}
+
     @abstractmethod
     def compile(
         self, graphs: GraphPair, weights: Mapping[str, Any], dtype: FloatType = "float32", device: str | None = None
@@ -142,13 +147,18 @@ class _Run:
     values: dict[Value, Any] = field(default_factory=dict)
 
     def call(self, call: Call) -> None:
-        form = None if call.noise else self.fused.get(type(call.layer))
+        # A layer without a body hands its inputs on: what it gives is the same value, and no form may change that.
+        form = None if call.noise or not call.body else self.fused.get(type(call.layer))
         if form is None or not self._run_fused(call, form):
             for node in call.body:
                 self.node(node)
 
     def node(self, node: Node) -> None:
-        lowering = self.lowerings[type(node.op)]
+        lowering = self.lowerings.get(type(node.op))
+        if lowering is None:
+            origin = node.outputs[0].origin
+            where = f"{origin.path}: " if origin else ""
+            raise BackendError(f"{where}this backend has no {node.op.name}", origin.location if origin else None)
         result = lowering(*[self.values[value] for value in node.inputs], **node.op.attributes(self.sizes))
         if len(node.outputs) == 1:
             self.values[node.outputs[0]] = result

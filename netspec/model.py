@@ -89,7 +89,8 @@ class Model(ABC):
         In training the statistics of the model move on. Raises InputError for a missing or unknown input, another
         rank, size or dtype, or an index out of range.
         """
-        outputs = self.run(self._bind(arrays, named, training), training)
+        bound, _ = self._bind(arrays, named, training)
+        outputs = self.run(bound, training)
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def gradients(
@@ -101,7 +102,7 @@ class Model(ABC):
         With `inputs` also `input:NAME` for each input of the float type. Frozen parameters have no entry. The
         model's buffers do not move. Raises InputError as a call does.
         """
-        bound = self._bind(arrays, named, training)
+        bound, sizes = self._bind(arrays, named, training)
         names = [output.name for output in self.graphs.of(training).outputs]
         if not isinstance(cotangent, Mapping):
             if len(names) > 1:
@@ -110,15 +111,29 @@ class Model(ABC):
         for name in cotangent:
             if name not in names:
                 raise InputError(f"cotangent of {name}: the outputs are {', '.join(names)}{nearest(name, names)}")
+        self._check_cotangents(cotangent, sizes, training)
         found = self.evaluate(bound, cotangent, training).gradients
         return found if inputs else {name: g for name, g in found.items() if not name.startswith("input:")}
+
+    def _check_cotangents(self, cotangents: Mapping[str, Any], sizes: Mapping[str, int], training: bool) -> None:
+        """An InputError where a cotangent has another shape than its output."""
+        for output in self.graphs.of(training).outputs:
+            if output.name in cotangents:
+                expected = tuple(evaluate(size, sizes) for size in output.value.shape)
+                shape = tuple(np.shape(cotangents[output.name]))  # lists too
+                if shape != expected:
+                    raise InputError(
+                        f"cotangent of {output.name}: expected {format_shape(expected)}, got {format_shape(shape)}"
+                    )
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
         """Write parameters and buffers as safetensors, atomically, canonical names and layout."""
         write_weights(path, self.weights())
 
-    def _bind(self, arrays: tuple[Any, ...], named: Mapping[str, Any], training: bool) -> dict[str, Any]:
-        """Native arrays by input name, after all checks."""
+    def _bind(
+        self, arrays: tuple[Any, ...], named: Mapping[str, Any], training: bool
+    ) -> tuple[dict[str, Any], dict[str, int]]:
+        """Native arrays by input name, after all checks, and the size of each symbol."""
         graph = self.graphs.of(training)
         names = [entry.name for entry in graph.inputs]
         if len(arrays) > len(names):
@@ -134,8 +149,7 @@ class Model(ABC):
         if missing:
             raise InputError(f"input {missing[0]} is missing: the inputs are {', '.join(names)}")
         native = {entry.name: self.to_native(entry.name, given[entry.name], entry.value.type) for entry in graph.inputs}
-        self._checks[training](native, self.to_numpy)
-        return native
+        return native, self._checks[training](native, self.to_numpy)
 
 
 class InputCheck:

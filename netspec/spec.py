@@ -9,10 +9,12 @@ from typing import Any
 
 from netspec.errors import Location, Mistake
 from netspec.expand import Expansion, Options
+from netspec.graph.dims import bounds
 from netspec.graph.graph import Graph, GraphPair
 from netspec.graph.invariants import check_pair
 from netspec.language.document import Document, Node
 from netspec.language.reader import read, read_text
+from netspec.language.scope import node_of
 from netspec.language.spec import model_spec
 from netspec.passes import apply_passes
 
@@ -40,6 +42,15 @@ class Spec:
     def graphs(self) -> GraphPair:
         """Both graphs, which have the same parameters and buffers."""
         return check_pair(GraphPair(self.inference, self.training))
+
+    @property
+    def training_warnings(self) -> tuple[Mistake, ...]:
+        """What no training call can meet, whatever its sizes: such a model is for inference only."""
+        unmet = (need for need in self.training.requirements if bounds(need.size)[1] < need.at_least)
+        return tuple(
+            Mistake(f"{need.origin.path}: {need.message.format(size=need.size)}", need.origin.location)
+            for need in unmet
+        )
 
     def __repr__(self) -> str:
         return f"<netspec.Spec {self.name} from {self.file}>"
@@ -71,20 +82,10 @@ def loads(
 def options(params: Mapping[str, Any] | None, freeze: Sequence[str] | None) -> Options:
     """What the caller changes of a spec; values of params are plain ones, or nodes of a text."""
     nodes = {
-        name: value if isinstance(value, Node) else _node(value, Location(f"params[{name!r}]", 1, 1))
+        name: value if isinstance(value, Node) else node_of(value, Location(f"params[{name!r}]", 1, 1))
         for name, value in (params or {}).items()
     }
     return Options(nodes, tuple(freeze or ()))
-
-
-def _node(value: Any, location: Location) -> Node:
-    """A plain value as if it were written."""
-    if isinstance(value, Mapping):
-        children = {str(key): _node(child, location) for key, child in value.items()}
-        return Node(children, location, dict.fromkeys(children, location))
-    if isinstance(value, (list, tuple)):
-        return Node([_node(child, location) for child in value], location)
-    return Node(value, location)
 
 
 def _unused(whole: Graph, pruned: Graph) -> tuple[Mistake, ...]:

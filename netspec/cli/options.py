@@ -36,12 +36,11 @@ FormatOption = Annotated[Format, typer.Option("--format", help="A table for peop
 
 def load(spec: str, assignments: Sequence[str] | None, freeze: Sequence[str] | None) -> Spec:
     """Read and check a spec; its warnings go to standard error. Raises NetspecError."""
-    from netspec.cli.output import note
+    from netspec.cli.output import warn
     from netspec.spec import load as load_spec
 
     loaded = load_spec(spec, parse_params(assignments or ()), freeze)
-    for warning in loaded.warnings:
-        note(str(warning._replace(message=f"warning: {warning.message}")))
+    warn(loaded.warnings)
     return loaded
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
-from netspec.errors import NetspecError
+from netspec.errors import Mistake, NetspecError
 
 
 def prepare_streams() -> None:
@@ -51,6 +52,12 @@ def note(text: str) -> None:
         sys.stderr.flush()
     except OSError:  # there is nowhere left to say it; the status still tells
         _discard(sys.stderr.fileno())
+
+
+def warn(mistakes: Iterable[Mistake]) -> None:
+    """Print what is no mistake but worth knowing, each with its place."""
+    for mistake in mistakes:
+        note(str(mistake._replace(message=f"warning: {mistake.message}")))
 
 
 def _discard_output() -> None:

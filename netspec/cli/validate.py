@@ -9,7 +9,7 @@ import typer
 
 from netspec.cli.failures import BAD_INPUT
 from netspec.cli.options import FormatOption, FreezeOption, SetOption, load, parse_params
-from netspec.cli.output import emit, emit_json, note
+from netspec.cli.output import emit, emit_json, note, warn
 from netspec.errors import Mistake, NetspecError, printable
 
 if TYPE_CHECKING:
@@ -36,12 +36,13 @@ def validate(
         try:
             spec = load(file, assignments, freeze)
             spec.graphs  # noqa: B018 (both graphs are made and checked when asked for)
+            warn(spec.training_warnings)
         except NetspecError as error:
             note(str(error))
             found += _diagnostics(file, error.mistakes, "error")
             status = BAD_INPUT
             continue
-        found += _diagnostics(file, spec.warnings, "warning")
+        found += _diagnostics(file, (*spec.warnings, *spec.training_warnings), "warning")
         if output_format == "table":
             emit(_fine(file, spec))
     if output_format == "json":

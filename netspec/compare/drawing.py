@@ -12,7 +12,7 @@ import numpy as np
 from netspec.analysis.index_bounds import index_bounds
 from netspec.errors import InputError, NetspecError, nearest
 from netspec.graph.dims import Size, evaluate
-from netspec.graph.graph import Graph
+from netspec.graph.graph import Graph, Param
 from netspec.graph.ops import Bernoulli, Op
 from netspec.graph.types import TensorType
 from netspec.layers.initializers import Constant, Ones, Zeros
@@ -103,15 +103,17 @@ def given_inputs(graph: Graph, data: Mapping[str, Any], noise: Mapping[str, Op],
 def draw_weights(graph: Graph) -> Arrays:
     """Initial weights, but nothing that starts constant is left so: a bias of 0 or a variance of 1 hides mistakes.
 
-    What starts constant gets up to 0.25 of noise, so that a running variance stays above 0.
+    What starts constant gets up to 0.25 of noise, so that a running variance stays above 0. The row of a table that
+    starts at zero is drawn like the others: else whoever masks it would agree.
     """
     weights = initial_weights(graph, SEED)
     for held in graph.state:
-        initializer = held.initializer
+        initializer, values = held.initializer, weights[held.path]
         if initializer in ("zeros", "ones") or isinstance(initializer, Zeros | Ones | Constant):
-            values = weights[held.path]
             noise = np.tanh(draw_normal(SEED, f"perturbed:{held.path}", values.shape)) * np.float32(0.25)
             weights[held.path] = values + noise.astype("float32")
+        elif isinstance(held, Param) and held.zero_row is not None:
+            values[held.zero_row] = draw_normal(SEED, f"perturbed:{held.path}", values.shape[1:])
     return weights
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from netspec.compare.report import BackendReport, FirstDifference, TensorError
 from netspec.compare.tolerance import Key, Reference, tensors_of
 from netspec.graph.dims import evaluate
-from netspec.graph.graph import Call, Graph
+from netspec.graph.graph import Call, Graph, Origin
 from netspec.model import Evaluation
 from netspec.passes.expose import NODE, PROBE, expose_outputs, node_names, probe, probe_names
 
@@ -31,9 +31,11 @@ def first_difference(case: Case, report: BackendReport, rerun: Rerun, dtype: str
     forward = _forward(case, rerun, dtype)
     if forward is not None:
         return forward
+    paths = {held.value: held.path for held in case.graph.state}
     for call in case.graph.calls():
-        for name in call.updates:
-            error = _reported(report, "buffer", f"{call.path}.{name}")
+        # All that it holds: a call in training may move what it should leave alone.
+        for value in (*call.buffers.values(), *call.params.values()):
+            error = _reported(report, "buffer", paths[value]) if value in paths else None
             if error is not None:
                 return _difference(call, error)
     if case.cotangents:
@@ -63,9 +65,13 @@ def _backward(case: Case, rerun: Rerun, dtype: str) -> FirstDifference | None:
     tensors = tensors_of(found)
     for call in reversed(list(case.graph.calls())):
         for key in _gradient_keys(call, case.graph):
-            error = _error(expected, tensors, key, dtype) if key in expected.tensors else None
+            error = _error(expected, tensors, key, dtype)
             if error is not None:
                 return _difference(call, error)
+    for entry in case.graph.inputs:
+        error = _error(expected, tensors, ("gradient", f"input:{entry.name}"), dtype)
+        if error is not None:
+            return FirstDifference(f"input:{entry.name}", _place(entry.value.origin), error)
     return None
 
 
@@ -81,10 +87,10 @@ def _changed(case: Case, graph: Graph) -> Case:
 
 
 def _error(expected: Reference, found: Mapping[Key, Any], key: Key, dtype: str) -> float | None:
-    """By how much a tensor differs, None where it agrees."""
-    if key not in found:
-        return WITHOUT_BOUND
-    judged = expected.judge(key, np.asarray(found[key]), dtype)
+    """By how much a tensor differs; None where it agrees, or is on neither side, as the gradient of a frozen weight."""
+    if key not in found and key not in expected.tensors:
+        return None
+    judged = expected.judge(key, found.get(key), dtype)
     if isinstance(judged, TensorError):
         return None if judged.agrees else judged.error
     return WITHOUT_BOUND
@@ -97,4 +103,8 @@ def _reported(report: BackendReport, kind: str, name: str) -> float | None:
 
 
 def _difference(call: Call, error: float) -> FirstDifference:
-    return FirstDifference(call.path, str(call.origin.location or ""), error)
+    return FirstDifference(call.path, _place(call.origin), error)
+
+
+def _place(origin: Origin | None) -> str:
+    return str(origin.location) if origin and origin.location else ""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from netspec.backend import Backend, FloatType, find_backend
 from netspec.graph.graph import GraphPair
-from netspec.model import Arrays, Evaluation
+from netspec.model import Arrays, Evaluation, Model
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the backend found. `shapes` are those of all parameters and buffers that the native model holds."""
+    """What the backend found. `shapes` are those of all parameters and buffers that the native model holds.
+
+    `moved` is what a call in training leaves in the model: the buffers that it updates, and all else that has changed.
+    """
 
     evaluation: Evaluation
+    moved: Arrays
     shapes: Mapping[str, tuple[int, ...]]
     params: int
 
@@ -49,4 +54,14 @@ class Session:
         shapes = {path: np.shape(array) for path, array in model.weights().items()}
         held = {param.path for param in graph.params}
         params = sum(int(np.prod(shape, dtype=np.int64)) for path, shape in shapes.items() if path in held)
-        return Answer(evaluation, shapes, params)
+        moved = _moved(model, inputs, graph.updates) if task.training else {}
+        return Answer(evaluation, moved, shapes, params)
+
+
+def _moved(model: Model, inputs: Mapping[str, Any], updates: Iterable[str]) -> Arrays:
+    """Call the model in training: the weights that are to move, and those that have moved all the same."""
+    before = model.weights()
+    model.run(inputs, training=True)
+    after = model.weights()
+    changed = [path for path in after if not np.array_equal(before[path], after[path], equal_nan=True)]
+    return {path: after[path] for path in dict.fromkeys((*updates, *changed))}

@@ -56,10 +56,18 @@ class Reference:
         growth = math.sqrt(max(1.0, self.longest_reduction / REDUCTION))
         return FACTOR * growth * self.sensitivity[key] + SLACK
 
-    def judge(self, key: Key, found: NDArray[Any], dtype: str) -> TensorError | str:
-        """The error of a tensor, or in words what is wrong with it that is no number."""
-        expected = self.tensors[key]
+    def judge(self, key: Key, found: NDArray[Any] | None, dtype: str) -> TensorError | str:
+        """The error of a tensor, or in words what is wrong with it that is no number. None is one that is not there."""
         kind, name = key
+        if found is None:
+            return f"{kind} {name}: missing"
+        if key not in self.tensors:
+            return f"{kind} {name}: should not be there"
+        expected, found = self.tensors[key], np.asarray(found)
+        wanted = dtype if expected.dtype.kind == "f" else expected.dtype.name
+        # An integer may be narrower: JAX has 32 bits unless the user asks for more.
+        if found.dtype.kind != expected.dtype.kind or (expected.dtype.kind == "f" and found.dtype != wanted):
+            return f"{kind} {name}: dtype {found.dtype}, expected {wanted}"
         if found.shape != expected.shape:
             return f"{kind} {name}: shape {list(found.shape)}, expected {list(expected.shape)}"
         if expected.dtype.kind != "f":
@@ -109,8 +117,10 @@ def _largest(array: NDArray[Any]) -> float:
 
 def max_difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
     """max |found - expected| in float64, over the places where the reference is finite."""
-    difference = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
-    return _largest(difference[np.isfinite(expected)])
+    places = np.isfinite(expected)
+    with np.errstate(over="ignore"):  # numbers of both signs near the largest: the difference is infinite, and counts
+        difference = np.asarray(found, np.float64)[places] - np.asarray(expected, np.float64)[places]
+    return float(np.abs(difference).max(initial=0.0))
 
 
 def _same_specials(found: NDArray[Any], expected: NDArray[Any]) -> bool:

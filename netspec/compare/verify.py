@@ -11,11 +11,11 @@ import numpy as np
 
 from netspec.backend import Backend, FloatType, backends, find_backend
 from netspec.compare.drawing import SEED, draw_cotangents, draw_inputs, draw_sizes, draw_weights, given_inputs
-from netspec.compare.locate import first_difference
+from netspec.compare.locate import WITHOUT_BOUND, first_difference
 from netspec.compare.report import BackendReport, Report, TensorError
 from netspec.compare.session import Answer, Task
-from netspec.compare.tolerance import DRAWS, UNIT_ROUNDOFF, Reference, reference, tensors_of
-from netspec.compare.worker import Worker
+from netspec.compare.tolerance import DRAWS, UNIT_ROUNDOFF, Key, Reference, reference, tensors_of
+from netspec.compare.worker import Worker, Workers
 from netspec.errors import BackendError
 from netspec.graph.graph import Graph, GraphPair
 from netspec.model import Arrays, Evaluation, InputCheck
@@ -74,13 +74,21 @@ def verify(
     if dtype not in ("float32", "float64"):
         raise BackendError(f"a comparison is made in float32 or float64, not in {dtype}")
     jobs = _jobs(_targets(chosen), spec.graphs, dtype, train, data, dims)
-    # The reference is computed beside the backends' start, once for all that are judged by it.
-    with ThreadPoolExecutor(PROCESSES) as processes, ThreadPoolExecutor(1) as thread:
-        expected = {
-            id(job.case): thread.submit(evaluate_reference, job.case, job.dtype) for job in _first_of_case(jobs)
-        }
-        judged = {job.backend.name: processes.submit(_judge, job, expected[id(job.case)]) for job in jobs}
-        return Report(dtype, train, {name: future.result() for name, future in judged.items()})
+    expected: dict[int, Future[Reference]] = {id(job.case): Future() for job in jobs}
+    workers = Workers()
+    with ThreadPoolExecutor(PROCESSES) as threads:
+        try:
+            judged = {job.backend.name: threads.submit(_judge, job, expected[id(job.case)], workers) for job in jobs}
+            # Beside the backends' start, once for all that are judged by it; in this thread, which can be interrupted.
+            for job in _first_of_case(jobs):
+                expected[id(job.case)].set_result(evaluate_reference(job.case, job.dtype))
+            return Report(dtype, train, {name: future.result() for name, future in judged.items()})
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            for future in expected.values():
+                future.cancel()
+            workers.kill()
+            raise
 
 
 def _jobs(
@@ -113,7 +121,11 @@ def _targets(chosen: Sequence[str | Backend] | None) -> list[Backend]:
         if not found:
             raise BackendError("no backend is installed: pip install 'netspec-nn[all]'")
         return found
-    return [find_backend(each) if isinstance(each, str) else each.require_installed() for each in chosen]
+    found = [find_backend(each) if isinstance(each, str) else each.require_installed() for each in chosen]
+    names = [backend.name for backend in found]
+    if not names or len(set(names)) < len(names):
+        raise BackendError(f"backends must be one or more, of different names, got {', '.join(names) or 'none'}")
+    return found
 
 
 def make_case(
@@ -161,9 +173,9 @@ def _shaken(name: str, array: Any, draw: int) -> Any:
     return np.asarray(array, "float64") * (1 + UNIT_ROUNDOFF * noise.astype("float64"))
 
 
-def _judge(job: Job, expected: Future[Reference]) -> BackendReport:
+def _judge(job: Job, expected: Future[Reference], workers: Workers) -> BackendReport:
     """One backend's report, with the first node that differs where something does."""
-    with Worker(job.backend, job.dtype) as worker:
+    with workers.start(job.backend, job.dtype) as worker:
         answer = ask(worker, job.case, job.dtype)
         report = replace(compare(job.case, expected.result(), answer, job.dtype), note=job.note)
         if report.agree:
@@ -184,31 +196,40 @@ def ask(worker: Worker, case: Case, dtype: FloatType) -> Answer:
 
 def compare(case: Case, expected: Reference, answer: Answer, dtype: FloatType) -> BackendReport:
     """Every tensor of the reference against the backend's, and the counts."""
-    found = tensors_of(answer.evaluation)
-    problems = [f"{kind} {name}: missing" for kind, name in expected.tensors if (kind, name) not in found]
-    problems += [f"{kind} {name}: should not be there" for kind, name in found if (kind, name) not in expected.tensors]
-    problems += _count_problems(case.graph, answer)
     tensors: list[TensorError] = []
-    for key in expected.tensors:
-        if key in found:
-            judged = expected.judge(key, np.asarray(found[key]), dtype)
-            if isinstance(judged, str):
-                problems.append(judged)
-            else:
-                tensors.append(judged)
+    problems: dict[str, str] = {}  # each with the kind of its tensor
+    for key, found in _pairs(expected, answer):
+        judged = expected.judge(key, found, dtype)
+        if isinstance(judged, str):
+            problems[judged] = key[0]
+        else:
+            tensors.append(judged)
+
+    def largest(kind: str) -> float | None:
+        if kind in problems.values():
+            return WITHOUT_BOUND
+        return max((tensor.error for tensor in tensors if tensor.kind == kind), default=None)
+
+    words = (*problems, *_count_problems(case.graph, answer))
     return BackendReport(
-        agree=not problems and all(tensor.agrees for tensor in tensors),
-        max_output_error=_largest(tensors, "output"),
-        max_gradient_error=_largest(tensors, "gradient"),
-        max_buffer_error=_largest(tensors, "buffer"),
+        agree=not words and all(tensor.agrees for tensor in tensors),
+        max_output_error=largest("output"),
+        max_gradient_error=largest("gradient"),
+        max_buffer_error=largest("buffer"),
         params=answer.params,
-        problems=tuple(problems),
+        problems=words,
         tensors=tuple(tensors),
     )
 
 
-def _largest(tensors: Sequence[TensorError], kind: str) -> float | None:
-    return max((tensor.error for tensor in tensors if tensor.kind == kind), default=None)
+def _pairs(expected: Reference, answer: Answer) -> Iterator[tuple[Key, Any]]:
+    """Every tensor that either side has, with what the backend found, None for nothing."""
+    found = tensors_of(answer.evaluation)
+    for key in dict.fromkeys((*expected.tensors, *found)):
+        yield key, found.get(key)
+    # What a call in training leaves in the model is another program than the one that gave gradients: judged too.
+    for path, array in answer.moved.items():
+        yield ("buffer", path), array
 
 
 def _count_problems(graph: Graph, answer: Answer) -> list[str]:

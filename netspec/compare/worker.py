@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -17,7 +18,9 @@ from netspec.compare.session import Answer, Task
 
 # Compare on the CPU, where full precision is what one gets.
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1"}
+# The end of what it printed, however long its lines are.
 SHOWN_LINES = 20
+SHOWN_BYTES = 16384
 
 
 class BackendProcessError(RuntimeError):
@@ -58,6 +61,10 @@ class Worker:
             raise self._failure(value)
         return cast(Answer, value)
 
+    def kill(self) -> None:
+        """End the process at once: who waits for its answer gets a BackendProcessError. From any thread."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the process."""
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -91,7 +98,31 @@ class Worker:
             raise self._failure(f"its process ended with status {self._process.wait()}") from None
 
     def _failure(self, reason: str) -> BackendProcessError:
-        self._words.seek(0)
+        self._words.seek(max(self._words.seek(0, os.SEEK_END) - SHOWN_BYTES, 0))
         printed = self._words.read().decode("utf-8", "replace").splitlines()
         lines = [*printed[-SHOWN_LINES:], *reason.rstrip().splitlines()[-SHOWN_LINES:]]
         return BackendProcessError("\n".join([f"backend {self.backend.name} failed:", *lines]))
+
+
+class Workers:
+    """All workers of a comparison, so that they can be ended together from the thread that is interrupted."""
+
+    def __init__(self) -> None:
+        self._started: list[Worker] = []
+        self._ended = False
+        self._lock = Lock()
+
+    def start(self, backend: Backend, dtype: FloatType) -> Worker:
+        """A new worker, unless all have been ended."""
+        with self._lock:
+            if self._ended:
+                raise BackendProcessError(f"backend {backend.name} was not started: the comparison has ended")
+            self._started.append(Worker(backend, dtype))
+            return self._started[-1]
+
+    def kill(self) -> None:
+        """End all processes, and start no more."""
+        with self._lock:
+            self._ended = True
+            for worker in self._started:
+                worker.kill()

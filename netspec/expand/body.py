@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from netspec.errors import LanguageError, Mistakes, NetspecError, ShapeError, nearest, printable
-from netspec.expand.configuration import configure, initializers
+from netspec.errors import (
+    MAX_SHOWN,
+    LanguageError,
+    Mistakes,
+    NetspecError,
+    ShapeError,
+    nearest,
+    printable,
+)
+from netspec.expand.configuration import configure, default_initializers, initializers
 from netspec.expand.freezing import Freezing, own_frozen
 from netspec.expand.names import BROKEN, Names, Result
 from netspec.graph.builder import Builder, Entry
@@ -13,7 +21,7 @@ from netspec.graph.dims import format_shape
 from netspec.graph.graph import Origin, Value
 from netspec.language.document import Node
 from netspec.language.names import check_name
-from netspec.language.scope import text_of, value_of
+from netspec.language.scope import resolved, text_of, value_of
 from netspec.language.spec import EntrySpec, ModelSpec, check_type_name
 from netspec.layers import LAYER_TYPES
 from netspec.layers.base import Layer, input_names
@@ -42,7 +50,7 @@ class Body:
     def expand(self) -> dict[str, Value]:
         """The outputs by name."""
         results = list(self.names.results.values())
-        previous = results[0] if len(results) == 1 else None
+        previous = None if len(results) > 1 else results[0] if results else BROKEN
         for position, entry in enumerate(self.spec.layers):
             previous = self._entry(entry, position, previous)
         return self._outputs(previous or BROKEN)
@@ -51,17 +59,31 @@ class Body:
         result, path = BROKEN, str(position)
         with self.mistakes.collect(entry.location):
             if entry.name is not None:
-                path = check_name(text_of(entry.name, self.names.scope, "name"), "a layer", entry.name.location)
-                self.names.scope.claim(path, "a layer", entry.name.location)
-                self.names.add(path, BROKEN)
+                path = self._name(entry.name)
             if path in self.paths:
                 raise LanguageError(f"a second layer with the path {path}", entry.location)
             self.paths.add(path)
-            if entry.type is not None:
-                result = self._layer(entry, entry.type, path, previous)
-        if entry.name is not None and result.ports is not None:
-            self.names.add(path, result)
+            with self.mistakes.collect(entry.location):
+                if entry.type is not None:
+                    result = self._layer(entry, entry.type, path, previous)
+            if entry.name is not None:
+                self.names.add(path, result)
         return result
+
+    def _name(self, node: Node) -> str:
+        """The name of an entry. Whatever is wrong with it, what reads the entry is not in error too."""
+        try:
+            name = text_of(node, self.names.scope, "name")
+        except LanguageError:
+            self.names.scope.incomplete = True
+            raise
+        try:
+            check_name(name, "a layer", node.location)
+            self.names.scope.claim(name, "a layer", node.location)
+        except LanguageError:
+            self.names.results.setdefault(name.partition(":")[0], BROKEN)
+            raise
+        return name
 
     def _layer(self, entry: EntrySpec, type_node: Node, path: str, previous: Result | None) -> Result:
         scope = self.names.scope
@@ -80,15 +102,21 @@ class Body:
             context.frozen = lambda name: self.freezing.param(own, name)
             context.fixed = lambda name: self.freezing.buffer(own, name)
         with mistakes.collect():
-            context.initializers = initializers(type, entry, self.spec, scope, label)
+            context.inherited = initializers(default_initializers(type, self.spec), scope, label)
+            context.initializers = initializers(entry.initializers, scope, label)
         mistakes.raise_all()
-        return BROKEN if inputs is None else self._call(self.layers[path], context, inputs, label)
+        return BROKEN if inputs is None or path not in self.layers else self._call(path, context, inputs, label)
 
-    def _call(self, layer: Layer, context: Entry, inputs: Sequence[Value], label: str) -> Result:
+    def _call(self, path: str, context: Entry, inputs: Sequence[Value], label: str) -> Result:
+        layer = self.layers[path]
         try:
             outputs = self.builder.call(layer, context, inputs)
         except NetspecError as error:
-            reads = "; it reads " + ", and ".join(map(_described, inputs)) if isinstance(error, ShapeError) else ""
+            reads = (
+                "; it reads " + ", and ".join(dict.fromkeys(map(_described, inputs)))
+                if isinstance(error, ShapeError)
+                else ""
+            )
             raise type(error)(
                 m._replace(message=f"{label}: {m.message}{reads}", location=m.location or context.origin.location)
                 for m in error.mistakes
@@ -98,7 +126,7 @@ class Body:
     def _inputs(self, entry: EntrySpec, cls: type[Layer], label: str, previous: Result | None) -> list[Value] | None:
         """What an entry reads, in the order of its layer's inputs; None where something of it is in error."""
         names = input_names(cls)
-        source = entry.source
+        source = None if entry.source is None else resolved(entry.source, self.names.scope)
         if source is None:
             if names.variadic or len(names.required) != 1:
                 what = "two inputs or more" if names.variadic else " and ".join(names.required)
@@ -115,7 +143,7 @@ class Body:
             if not names.variadic and len(nodes) != len(names.required):
                 wanted = f"{len(names.required)} ({', '.join(names.required)})"
                 raise LanguageError(f"{label}: from: expected {wanted}, got {len(nodes)}", source.location)
-            found = [self._reference(node, label) for node in nodes]
+            found = self._references(nodes, label)
         if any(result.ports is None for result in found):
             return None
         return [result.main for result in found]
@@ -132,7 +160,19 @@ class Body:
         for name in required:
             if name not in source.value:
                 raise LanguageError(f"{label}: from: input {name} is missing", source.location)
-        return [self._reference(source.value[name], label) for name in known if name in source.value]
+        return self._references([source.value[name] for name in known if name in source.value], label)
+
+    def _references(self, nodes: Iterable[Node], label: str) -> list[Result]:
+        """What each of `nodes` stands for. Raises LanguageError with the mistakes of all."""
+        mistakes = Mistakes()
+        found: list[Result] = []
+        for node in nodes:
+            result = BROKEN
+            with mistakes.collect():
+                result = self._reference(node, label)
+            found.append(result)
+        mistakes.raise_all()
+        return found
 
     def _reference(self, node: Node, label: str) -> Result:
         """What `name` or `name:port` stands for, as a result of one port."""
@@ -140,16 +180,25 @@ class Body:
         name, colon, port = text.partition(":")
         result = self.names.results.get(name)
         if result is None:
-            hint = nearest(name, self.names.results)
-            if any(entry.name is not None and entry.name.value == name for entry in self.spec.layers):
-                hint = "; it stands below, and a layer reads only what stands above it"
-            raise LanguageError(f"{label}: there is nothing called {printable(name[:64])} above{hint}", node.location)
+            if self.names.scope.incomplete:
+                return BROKEN
+            message = f"{label}: there is nothing called {printable(name[:64])} above{self._hint(name, label)}"
+            raise LanguageError(message, node.location)
         if result.ports is None or not colon:
             return result
         if port not in result.ports:
             known = ", ".join(result.ports)
             raise LanguageError(f"{label}: {name} has no port {printable(port[:64])}: it has {known}", node.location)
         return Result({port: result.ports[port]})
+
+    def _hint(self, name: str, label: str) -> str:
+        if len(self.mistakes.found) >= MAX_SHOWN:  # it looks at every name, for a message that nobody will see
+            return ""
+        if name == label:
+            return "; it is this layer itself"
+        if any(entry.name is not None and entry.name.value == name for entry in self.spec.layers):
+            return "; it stands below, and a layer reads only what stands above it"
+        return nearest(name, self.names.results)
 
     def _outputs(self, last: Result) -> dict[str, Value]:
         if not self.spec.outputs:

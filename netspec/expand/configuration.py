@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from netspec.errors import LanguageError, Mistake, Mistakes
 from netspec.language.document import Node
 from netspec.language.evaluation import Value as Plain
-from netspec.language.scope import value_of
+from netspec.language.scope import FollowsError, resolved, value_of
 from netspec.language.spec import EntrySpec, ModelSpec, Nodes, is_free
 from netspec.layers import LAYER_TYPES
 from netspec.layers.base import Layer
@@ -25,6 +25,8 @@ def configure(type: str, entry: EntrySpec, spec: ModelSpec, scope: Mapping[str, 
         with mistakes.collect(prefix=f"{label}: {key}: "):
             values[key] = value_of(node, scope)
     mistakes.raise_all()
+    if len(values) < len(nodes):
+        raise FollowsError
     try:
         return construct(LAYER_TYPES[type], values)
     except FieldsError as error:
@@ -38,23 +40,31 @@ def configure(type: str, entry: EntrySpec, spec: ModelSpec, scope: Mapping[str, 
         raise LanguageError(found) from None
 
 
-def initializers(
-    type: str, entry: EntrySpec, spec: ModelSpec, scope: Mapping[str, Plain], label: str
-) -> dict[str, Initializer]:
-    """`init` of the defaults and of the entry, merged by parameter. Raises LanguageError."""
-    merged: dict[str, Initializer] = {}
+def initializers(written: Node | None, scope: Mapping[str, Plain], label: str) -> dict[str, Initializer]:
+    """The initialisers of a key `init`, by parameter. Raises LanguageError."""
+    found: dict[str, Initializer] = {}
     mistakes = Mistakes()
-    for node in (_defaults(spec, type).get("init"), entry.initializers):
-        if node is None:
-            continue
+    if written is not None:
+        node = resolved(written, scope)
         if not isinstance(node.value, dict):
             message = f"{label}: init: expected a mapping from parameters to initialisers"
             raise LanguageError(message, node.location)
         for name, child in node.value.items():
             with mistakes.collect(child.location, f"{label}: init of {name}: "):
-                merged[name] = parse_initializer(value_of(child, scope))  # type: ignore[arg-type]
+                found[name] = parse_initializer(value_of(_without_notes(child), scope))  # type: ignore[arg-type]
     mistakes.raise_all()
-    return merged
+    return found
+
+
+def default_initializers(type: str, spec: ModelSpec) -> Node | None:
+    """The key `init` of a type's defaults."""
+    return _defaults(spec, type).get("init")
+
+
+def _without_notes(node: Node) -> Node:
+    if not isinstance(node.value, dict):
+        return node
+    return node._replace(value={key: child for key, child in node.value.items() if not is_free(key)})
 
 
 def _defaults(spec: ModelSpec, type: str) -> Nodes:

@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from netspec.errors import LanguageError, Mistakes
+from netspec.errors import Mistakes
 from netspec.expand.body import Body
 from netspec.expand.freezing import Freezing
 from netspec.expand.names import Names
+from netspec.expand.whole import check_whole
 from netspec.graph.builder import Builder
 from netspec.graph.graph import Graph
 from netspec.graph.invariants import check_graph
 from netspec.language.document import Node
 from netspec.language.names import check_name
+from netspec.language.scope import text_of
 from netspec.language.spec import ModelSpec
 from netspec.layers.base import Layer
 
@@ -41,24 +43,24 @@ class Expansion:
         Raises NetspecError with all mistakes that do not follow from others, in the order of the text.
         """
         mistakes = Mistakes(self.spec.mistakes.found)
-        builder = Builder(self._name(mistakes), training)
         names = Names(self.spec, self.options.params, mistakes)
+        builder = Builder(self._name(names, mistakes), training)
         freezing = Freezing(self.spec.freeze, self.options.freeze, names.scope, mistakes)
         names.define_inputs(builder)
         body = Body(self.spec, builder, names, freezing, mistakes, self._layers)
         outputs = body.expand()
         mistakes.raise_all()
+        assert len(outputs) == max(len(self.spec.outputs), 1), "an entry is in error, and no mistake says so"
         graph = builder.finish(outputs)
+        check_whole(graph, self.spec, names.scope)
         freezing.check_all_used([*body.paths, *(held.path for held in graph.state)])
         return check_graph(graph)
 
-    def _name(self, mistakes: Mistakes) -> str:
+    def _name(self, names: Names, mistakes: Mistakes) -> str:
         """The model's name: as given, else the file's without its ending."""
         given = self.spec.name
         name = PurePath(self.spec.file).stem or "model"
         with mistakes.collect():
             if given is not None:
-                if not isinstance(given.value, str):
-                    raise LanguageError("name: expected text", given.location)
-                name = check_name(given.value, "the model", given.location)
+                name = check_name(text_of(given, names.scope, "name"), "the model", given.location)
         return name

@@ -8,7 +8,7 @@ from netspec.errors import LanguageError, Location, Mistake, Mistakes, nearest, 
 from netspec.language.document import Node
 from netspec.language.evaluation import Value as Plain
 from netspec.language.names import Glob, last_match
-from netspec.language.scope import text_of, value_of
+from netspec.language.scope import resolved, text_of, value_of
 from netspec.layers.validation import shown
 
 # An entry's own word: True, False, "weights" (parameters only), or None where it says nothing.
@@ -19,9 +19,12 @@ class Freezing:
     """Answers for every path of a model whether it is frozen."""
 
     def __init__(
-        self, nodes: Sequence[Node], given: Sequence[str], scope: Mapping[str, Plain], mistakes: Mistakes
+        self, written: Node | None, given: Sequence[str], scope: Mapping[str, Plain], mistakes: Mistakes
     ) -> None:
         self._globs: list[Glob] = []
+        nodes: list[Node] = []
+        with mistakes.collect():
+            nodes = _list(written, scope)
         for node in nodes:
             with mistakes.collect(node.location):
                 self._globs.append(_glob(text_of(node, scope, "freeze: a glob"), node.location))
@@ -58,6 +61,15 @@ def own_frozen(node: Node | None, scope: Mapping[str, Plain]) -> OwnFrozen:
     if node is None or value is True or value is False or value == "weights":
         return value  # type: ignore[return-value]
     raise LanguageError(f"frozen: expected true, false or weights, got {shown(value)}", node.location)
+
+
+def _list(node: Node | None, scope: Mapping[str, Plain]) -> list[Node]:
+    if node is None:
+        return []
+    globs = resolved(node, scope).value
+    if not isinstance(globs, list):
+        raise LanguageError("freeze: expected a list", node.location)
+    return globs
 
 
 def _glob(text: str, location: Location | None) -> Glob:

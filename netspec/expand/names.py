@@ -14,7 +14,7 @@ from netspec.language.document import Node
 from netspec.language.evaluation import ShapedValue
 from netspec.language.evaluation import Value as Plain
 from netspec.language.names import check_identifier, check_name, is_identifier
-from netspec.language.scope import Scope, value_of
+from netspec.language.scope import Scope, resolved, value_of
 from netspec.language.spec import ModelSpec
 from netspec.layers.validation import shown
 
@@ -43,9 +43,11 @@ class Names:
         self.spec = spec
         self.mistakes = mistakes
         self.scope = Scope()
+        self.scope.incomplete = spec.incomplete
         self.results: dict[str, Result] = {}
+        self._refused: set[str] = set()  # inputs whose names are
         for name, node in given.items():
-            if name not in spec.params:
+            if name not in spec.params and not spec.incomplete:
                 mistakes.add(f"there is no param {name}{nearest(name, spec.params)}", node.location)
         for name, node in spec.params.items():
             self._define(name, node, "a param", spec.key("params", name), given.get(name))
@@ -59,13 +61,22 @@ class Names:
     def add(self, name: str, result: Result) -> None:
         """An input or a named entry, for all that comes below it."""
         self.results[name] = result
-        if is_identifier(name) and result.ports is not None:
+        if not is_identifier(name):
+            return
+        if result.ports is None:
+            self.scope.define_broken(name)
+        else:
             self.scope.define(name, ShapedValue(result.main.shape))
 
     def define_inputs(self, builder: Builder) -> None:
         """The inputs of the graph."""
         for name, node in self.spec.inputs.items():
+            if name in self._refused:
+                self.results[name] = BROKEN
+                continue
             self.add(name, BROKEN)
+            if name in self.spec.broken_inputs:
+                continue
             with self.mistakes.collect(node.location, f"input {name}: "):
                 assert isinstance(node.value, dict)
                 type = TensorType(self._shape(node.value["shape"]), self._dtype(node.value.get("dtype")))
@@ -78,12 +89,12 @@ class Names:
 
     def _define(self, name: str, node: Node, what: str, key: Location, given: Node | None) -> None:
         def compute() -> Plain:
-            default = value_of(node, self.scope)
+            value = value_of(node, self.scope)
             if given is not None:
-                return _of_kind(value_of(given, Scope()), default, name, given.location)
-            if default is None and what == "a param":
+                value = _of_kind(value_of(given, Scope()), value, name, given.location)
+            if value is None and what == "a param":
                 raise LanguageError(f"param {name} must be given: --set {name}=VALUE", key)
-            return default
+            return value
 
         with self.mistakes.collect(key):
             check_identifier(name, what, key)
@@ -92,22 +103,22 @@ class Names:
 
     def _claim_inputs(self) -> None:
         """Names of inputs and symbols, before any expression is evaluated."""
+        symbols: set[str] = set()
         for name, node in self.spec.inputs.items():
             key = self.spec.key("inputs", name)
+            self._refused.add(name)
             with self.mistakes.collect(key):
                 check_name(name, "an input", key)
                 self.scope.claim(name, "an input", key)
-            for item in _symbol_nodes(node):
+                self._refused.remove(name)
+            for item in _symbol_nodes(node) if name not in self.spec.broken_inputs else ():
                 assert isinstance(item.value, str)
                 with self.mistakes.collect(item.location):
                     check_identifier(item.value, "a symbol", item.location)
-                    if item.value not in self._symbols_defined:
+                    if item.value not in symbols:
+                        symbols.add(item.value)
                         self.scope.claim(item.value, "a symbol of a shape", item.location)
                         self.scope.define(item.value, symbol(item.value))
-
-    @property
-    def _symbols_defined(self) -> set[str]:
-        return self.scope.named("a symbol of a shape")
 
     def _symbols(self) -> set[str]:
         """All symbols that stand in some input's shape."""
@@ -115,8 +126,10 @@ class Names:
         return {name for shape in shapes for size in shape if isinstance(size, Dim) for name in size.symbols()}
 
     def _shape(self, node: Node) -> Shape:
-        assert isinstance(node.value, list)
-        return tuple(self._size(item) for item in node.value)
+        sizes = resolved(node, self.scope).value
+        if not isinstance(sizes, list):
+            raise LanguageError("expected a shape such as [batch, 3]", node.location)
+        return tuple(self._size(item) for item in sizes)
 
     def _size(self, node: Node) -> Size:
         if _is_word(node):
@@ -131,13 +144,14 @@ class Names:
     def _dtype(self, node: Node | None) -> DType:
         if node is None:
             return "float"
-        if node.value in FLOAT_TYPES:
-            message = f"dtype {node.value}: floats follow the model's float type, chosen when it is built; leave it out"
+        value = value_of(node, self.scope)
+        if value in FLOAT_TYPES:
+            message = f"dtype {value}: floats follow the model's float type, chosen when it is built; leave it out"
             raise LanguageError(message, node.location)
         for dtype in DTYPES:
-            if node.value == dtype:
+            if value == dtype:
                 return dtype
-        raise LanguageError(f"expected dtype {', '.join(DTYPES)}, got {shown(node.plain())}", node.location)
+        raise LanguageError(f"expected dtype {', '.join(DTYPES)}, got {shown(value)}", node.location)
 
 
 def _is_word(node: Node) -> bool:
@@ -147,16 +161,17 @@ def _is_word(node: Node) -> bool:
 def _symbol_nodes(node: Node) -> Iterator[Node]:
     assert isinstance(node.value, dict)
     shape = node.value["shape"].value
-    assert isinstance(shape, list)
-    return (item for item in shape if _is_word(item))
+    return (item for item in shape if _is_word(item)) if isinstance(shape, list) else iter(())
 
 
 def _of_kind(value: Plain, default: Plain, name: str, location: Location) -> Plain:
-    """`value` if it is of the kind of the param's default; an integer will do for a float."""
+    """`value` if it is of the kind of the param's default; an integer will do for a float and for a symbolic size."""
     if default is None or type(value) is type(default):
         return value
     if type(default) is float and type(value) is int:
         return float(value)
+    if isinstance(default, Dim) and type(value) is int:
+        return value
     kinds: dict[type, str] = {
         bool: "true or false",
         int: "an integer",
@@ -164,6 +179,7 @@ def _of_kind(value: Plain, default: Plain, name: str, location: Location) -> Pla
         str: "text",
         list: "a list",
         dict: "a mapping",
+        Dim: "an integer",
     }
     message = f"param {name}: expected {kinds[type(default)]} like its default {shown(default)}, got {shown(value)}"
     raise LanguageError(message, location)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from netspec.errors import NetspecError, nearest
+from netspec.errors import NetspecError, ShapeError, nearest
 from netspec.graph.dims import Size, bounds, is_symbol
 from netspec.graph.graph import (
     Buffer,
@@ -65,7 +65,8 @@ class Expandable(LayerConfiguration, Protocol):
 class Entry:
     """The entry of a spec that is being expanded: where it stands and what it says of its parameters.
 
-    `initializers` replaces a parameter's own; `frozen` answers for the full path of a parameter, `fixed` for that of a
+    `initializers` replaces a parameter's own, and must name parameters of the layer; `inherited` goes behind it and
+    need not. `frozen` answers for the full path of a parameter, `fixed` for that of a
     buffer; `tied` gives the path of another parameter to use instead.
     """
 
@@ -73,6 +74,7 @@ class Entry:
     frozen: Callable[[str], bool] = lambda path: False
     fixed: Callable[[str], bool] = lambda path: False
     initializers: Mapping[str, Any] = field(default_factory=dict)
+    inherited: Mapping[str, Any] = field(default_factory=dict)
     tied: Mapping[str, str] = field(default_factory=dict)
 
     def path_of(self, name: str) -> str:
@@ -178,9 +180,15 @@ class Builder:
         path = entry.tied.get(name, entry.path_of(name))
         self._check_numbers(name, shape)
         existing = self._state.get(path)
+        if (
+            existing is not None
+            and name not in entry.tied
+            and existing.value.origin != Origin(path, entry.origin.location)
+        ):
+            raise NetspecError(f"two parameters would have the path {path}")
         if existing is None:
             value = Value(check_type(TensorType(tuple(shape))), Origin(path, entry.origin.location), self)
-            chosen = entry.initializers.get(name, initializer)
+            chosen = entry.initializers.get(name, entry.inherited.get(name, initializer))
             existing = self._state[path] = Param(path, value, chosen, not entry.frozen(path), fan, zero_row)
         call.params[name] = existing.value
         return existing.value
@@ -211,11 +219,8 @@ class Builder:
         return entry.fixed(entry.path_of(name))
 
     def require(self, size: Size, at_least: int, message: str) -> None:
-        """Refuse now, or leave to each call, a size that is below `at_least`."""
-        low, high = bounds(size)
-        if high < at_least:
-            raise NetspecError(message.format(size=size))
-        if low < at_least:
+        """Have every call refuse a size below `at_least`; nothing where no size of its symbols is."""
+        if bounds(size)[0] < at_least:
             requirement = Requirement(size, at_least, message, self._open().entry.origin)
             self._requirements.setdefault((size, at_least), requirement)
 
@@ -233,7 +238,7 @@ class Builder:
         outputs = tuple(Value(check_type(type), origin, self) for type in types)
         for type in types:
             for size in type.shape:
-                if not isinstance(size, int) and bounds(size)[0] < 1:
+                if not isinstance(size, int) and not is_symbol(size) and bounds(size)[0] < 1:
                     self.require(size, 1, "nothing is left of a dimension: its size is {size}")
         node = Node(op, inputs, outputs)
         if self._call is None:
@@ -318,11 +323,16 @@ class Builder:
         return self.apply(Gather(), table, indices)
 
     def _pair(self, a: Value | float, b: Value | float) -> tuple[Value, Value]:
-        """Both as values; a plain number takes the dtype of the other side."""
+        """Both as values; a plain number takes the dtype of the other side, a float only that of floats."""
         if isinstance(a, Value):
-            return a, b if isinstance(b, Value) else self.constant(b, a.type.dtype)
+            return a, b if isinstance(b, Value) else self._number(b, a)
         assert isinstance(b, Value)
-        return self.constant(a, b.type.dtype), b
+        return self._number(a, b), b
+
+    def _number(self, number: float, other: Value) -> Value:
+        if type(number) is float and other.type.dtype != "float":
+            raise ShapeError(f"floating-point numbers are needed here, not {other.type}")
+        return self.constant(number, other.type.dtype)
 
     def _open(self) -> _OpenCall:
         assert self._call is not None, "parameters belong to a layer"

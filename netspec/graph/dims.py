@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Union, cast
 
+from netspec.errors import ShapeError
+
 # A symbol stands for any size from 1 up.
 Size = Union[int, "Dim"]
 Shape = tuple[Size, ...]
+
+# Products of sums grow by multiplication: three sums of 100 symbols each have a million terms.
+MAX_TERMS = 4096
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,8 @@ class Dim:
     """A size that is not one number: a sum of integer multiples of products of symbols and floor divisions.
 
     Arithmetic with `+ - *` and with `//` by a positive integer gives a Dim, or an int where nothing symbolic is
-    left. Equal polynomials are equal objects: terms are sorted and floor divisions are normalised.
+    left. Equal polynomials are equal objects: terms are sorted, and of a floor division everything is taken out that
+    divides evenly. A product of more than MAX_TERMS terms is a ShapeError.
     """
 
     terms: tuple[tuple[Monomial, int], ...]
@@ -58,6 +65,8 @@ class Dim:
 
     def __mul__(self, other: Size) -> Size:
         product: dict[Monomial, int] = {}
+        if isinstance(other, Dim) and len(self.terms) * len(other.terms) > MAX_TERMS:
+            raise ShapeError(f"a symbolic size of more than {MAX_TERMS:,} terms")
         for left, a in self.terms:
             for right, b in _terms(other):
                 monomial = tuple(sorted(left + right, key=_order))
@@ -84,7 +93,8 @@ class Dim:
         text = ""
         for monomial, coefficient in self.terms:
             factors = [str(atom) for atom in monomial]
-            if len(factors) > 1 or abs(coefficient) != 1:  # a product of divisions is read from the left otherwise
+            # A division inside a product, or behind a minus that begins the text, would be read from the left.
+            if len(factors) > 1 or abs(coefficient) != 1 or (coefficient < 0 and not text):
                 factors = [f"({factor})" if "//" in factor else factor for factor in factors]
             if abs(coefficient) != 1 or not factors:
                 factors.insert(0, str(abs(coefficient)))
@@ -138,19 +148,25 @@ def evaluate(size: Size, symbols: Mapping[str, Any]) -> Any:
     return total
 
 
-def bounds(size: Size) -> tuple[float, float]:
-    """The smallest and the largest value that `size` is known to stay between, for symbols of 1 and more."""
-    low = high = 0.0
-    for monomial, coefficient in _terms(size):
-        term_low = term_high = 1.0
+def bounds(size: Size, largest: float = math.inf) -> tuple[float, float]:
+    """The smallest and the largest value that `size` is known to stay between, for symbols from 1 to `largest`.
+
+    Finite bounds are integers, exact however large.
+    """
+    if isinstance(size, int):
+        return size, size
+    low: float = 0
+    high: float = 0
+    for monomial, coefficient in size.terms:
+        term_low: float = 1
+        term_high: float = 1
         for atom in monomial:
             if isinstance(atom, str):
-                a, b = 1.0, float("inf")
+                ends: tuple[float, float] = (1, largest)
             else:
-                a, b = (
-                    bound // atom.divisor if abs(bound) != float("inf") else bound for bound in bounds(atom.numerator)
-                )
-            corners = [_times(x, y) for x in (term_low, term_high) for y in (a, b)]
+                inner = bounds(atom.numerator, largest)
+                ends = _divided(inner[0], atom.divisor), _divided(inner[1], atom.divisor)
+            corners = [_times(x, y) for x in (term_low, term_high) for y in ends]
             term_low, term_high = min(corners), max(corners)
         ends = _times(term_low, coefficient), _times(term_high, coefficient)
         low, high = low + min(ends), high + max(ends)
@@ -189,7 +205,16 @@ def format_shape(shape: Iterable[Size]) -> str:
 
 
 def _times(a: float, b: float) -> float:
-    return 0.0 if a == 0 or b == 0 else a * b
+    """`a * b`, where infinity times 0 is 0, and an integer that no float can hold may stand beside infinity."""
+    if a == 0 or b == 0:
+        return 0
+    if math.inf in (abs(a), abs(b)):
+        return math.inf if (a > 0) == (b > 0) else -math.inf
+    return a * b
+
+
+def _divided(bound: float, divisor: int) -> float:
+    return bound if abs(bound) == math.inf else bound // divisor
 
 
 def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:
@@ -220,22 +245,26 @@ def _floor_divide(size: Dim, divisor: int) -> Size:
     whole: dict[Monomial, int] = {}
     rest: dict[Monomial, int] = {}
     for monomial, coefficient in size.terms:
-        quotient, remainder = divmod(coefficient, divisor)
-        if monomial != () and remainder:
-            rest[monomial] = coefficient
-            continue
-        whole[monomial] = quotient
-        if remainder:
-            rest[monomial] = remainder
-    remaining = _normal(rest)
-    if isinstance(remaining, int):
-        return _normal(whole) + remaining // divisor
-    monomials = [monomial for monomial in rest if monomial != ()]
-    inner = monomials[0][0] if len(monomials) == 1 and len(monomials[0]) == 1 else None
-    if isinstance(inner, FloorDivision) and rest[monomials[0]] == 1:
-        merged = inner.numerator + inner.divisor * rest.get((), 0)
+        if monomial == ():
+            whole[monomial], rest[monomial] = divmod(coefficient, divisor)
+        else:  # towards zero, so that what is left keeps its sign: -n // 2 is known to be negative, -n + n // 2 is not
+            whole[monomial] = abs(coefficient) // divisor * (1 if coefficient > 0 else -1)
+            rest[monomial] = coefficient - whole[monomial] * divisor
+    constant = rest.pop((), 0)
+    rest = {monomial: coefficient for monomial, coefficient in rest.items() if coefficient}
+    if not rest:
+        return _normal(whole)
+    common = math.gcd(divisor, *rest.values())  # (2n + 1) // 4 is n // 2
+    divisor, constant = divisor // common, constant // common
+    rest = {monomial: coefficient // common for monomial, coefficient in rest.items()}
+    divided = [monomial for monomial in rest if any(isinstance(atom, FloorDivision) for atom in monomial)]
+    inner = divided[0][0] if len(divided) == 1 and len(divided[0]) == 1 else None
+    if isinstance(inner, FloorDivision) and rest[divided[0]] == 1:
+        del rest[divided[0]]
+        merged = inner.numerator + inner.divisor * (_normal(rest) + constant)
         return _normal(whole) + cast(Dim, merged) // (inner.divisor * divisor)
-    return _normal(whole) + Dim((((FloorDivision(remaining, divisor),), 1),))
+    numerator = cast(Dim, _normal({**rest, (): constant}))
+    return _normal(whole) + Dim((((FloorDivision(numerator, divisor),), 1),))
 
 
 def _without(monomial: Monomial, part: Monomial) -> Monomial | None:

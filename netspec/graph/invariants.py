@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from netspec.graph.graph import Call, Graph, GraphPair, Node, Value
+from netspec.graph.graph import Buffer, Call, Graph, GraphPair, Node, Param, Value
 
 
 def check_graph(graph: Graph) -> Graph:
@@ -14,6 +15,9 @@ def check_graph(graph: Graph) -> Graph:
     assert len(set(paths)) == len(paths), "two parameters or buffers with one path"
     names = [entry.name for entry in graph.inputs]
     assert len(set(names)) == len(names), "two inputs with one name"
+    given = [output.name for output in graph.outputs]
+    assert len(set(given)) == len(given), "two outputs with one name"
+    _check_once(graph)
     defined = {entry.value for entry in graph.inputs} | {held.value for held in graph.state}
     for node in graph.nodes:
         if isinstance(node, Call):
@@ -28,15 +32,30 @@ def check_graph(graph: Graph) -> Graph:
 
 
 def check_pair(pair: GraphPair) -> GraphPair:
-    """`pair` itself, after both graphs hold and have the same parameters, buffers and outputs' types."""
+    """`pair` itself, after both graphs hold and have the same parameters, buffers, and types of inputs and outputs."""
     check_graph(pair.inference)
     check_graph(pair.training)
-    for left, right in (
-        (pair.inference.params, pair.training.params),
-        (pair.inference.buffers, pair.training.buffers),
-    ):
-        assert [(p.path, p.value.type) for p in left] == [(p.path, p.value.type) for p in right]
+    for mode in ("params", "buffers"):
+        left, right = getattr(pair.inference, mode), getattr(pair.training, mode)
+        assert [_identity(held) for held in left] == [_identity(held) for held in right], f"other {mode} in training"
+    for part in ("inputs", "outputs"):
+        types = [
+            {each.name: each.value.type for each in getattr(graph, part)} for graph in (pair.inference, pair.training)
+        ]
+        assert types[0] == types[1], f"other {part} in training"
     return pair
+
+
+def _identity(held: Param | Buffer) -> tuple[Any, ...]:
+    trainable = held.trainable if isinstance(held, Param) else None
+    return held.path, held.value.type, held.initializer, trainable
+
+
+def _check_once(graph: Graph) -> None:
+    """Every value has one origin: an input, the state, or one primitive, wherever it stands."""
+    seen = [entry.value for entry in graph.inputs] + [held.value for held in graph.state]
+    seen += [value for node in graph.primitives() for value in node.outputs]
+    assert len(set(seen)) == len(seen), "a value computed twice"
 
 
 def _check_call(call: Call, defined: set[Value]) -> None:
@@ -56,9 +75,7 @@ def _check_node(node: Node, defined: set[Value]) -> None:
     _all_defined(node.inputs, defined, node.op.name)
     types = node.op.infer(*(value.type for value in node.inputs))
     assert types == tuple(value.type for value in node.outputs), f"{node}: its shape rule gives {types}"
-    for value in node.outputs:
-        assert value not in defined, f"{node.op.name}: a value computed twice"
-        defined.add(value)
+    defined.update(node.outputs)
 
 
 def _all_defined(values: Iterable[Value], defined: set[Value], where: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from netspec.errors import ShapeError
-from netspec.graph.dims import Shape, Size, bounds, format_shape, product
+from netspec.graph.dims import Shape, Size, bounds, format_shape, is_symbol, product
 
 # "float" is the model's float type, which is chosen when the graph is compiled.
 DType = Literal["float", "int64", "int32", "bool"]
@@ -52,8 +52,16 @@ def check_type(tensor: TensorType) -> TensorType:
         if isinstance(size, int):
             if not 1 <= size <= MAX_SIZE:
                 raise ShapeError(f"a size of {size} in {format_shape(tensor.shape)}: sizes are from 1 to {MAX_SIZE}")
-        elif bounds(size)[1] < 1:
+            continue
+        if is_symbol(size):  # nearly all of them, and the rest of this costs ten times as much
+            continue
+        low, high = bounds(size, MAX_SIZE)
+        if high < 1:
             raise ShapeError(f"{size} in {format_shape(tensor.shape)} is below 1 for every size of its symbols")
+        if low > MAX_SIZE:
+            raise ShapeError(
+                f"{size} in {format_shape(tensor.shape)} is above {MAX_SIZE} for every size of its symbols"
+            )
     return tensor
 
 

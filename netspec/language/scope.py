@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from netspec.errors import LanguageError, Location
 from netspec.language.document import Node
 from netspec.language.evaluation import Value, evaluate, fill
 from netspec.language.expressions import contains, read_string
-from netspec.language.syntax import Template
+from netspec.language.syntax import Expression, Template
+
+
+class FollowsError(LanguageError):
+    """What is read is in error itself, which is told where it stands: this adds no mistake."""
+
+    def __init__(self) -> None:
+        ValueError.__init__(self)
+        self.mistakes = ()
 
 
 class Scope(Mapping[str, Value]):
@@ -21,6 +30,9 @@ class Scope(Mapping[str, Value]):
         self._defined: dict[str, tuple[str, Location | None]] = {}  # for each name what it is, and where
         self._lower: dict[str, str] = {}
         self._open: list[str] = []
+        self._broken: set[str] = set()
+        # Whether names are missing here because what should give them is in error: then an unknown one is no mistake.
+        self.incomplete = False
 
     def claim(self, name: str, what: str, location: Location | None) -> None:
         """Take `name` for `what`, or a LanguageError where this body has it already, in whatever case."""
@@ -34,24 +46,29 @@ class Scope(Mapping[str, Value]):
         self._lower[name.lower()] = name
         self._defined[name] = (what, location)
 
-    def named(self, what: str) -> set[str]:
-        """The names of this body that were claimed for `what`."""
-        return {name for name, (kind, _) in self._defined.items() if kind == what}
-
     def define(self, name: str, value: Value) -> None:
         """Give a value to a name."""
+        self._broken.discard(name)
         self._values[name] = value
+
+    def define_broken(self, name: str) -> None:
+        """A name that is in error: to read it raises FollowsError."""
+        self._broken.add(name)
 
     def define_later(self, name: str, compute: Callable[[], Value], location: Location | None) -> None:
         """A name whose value `compute` gives when it is asked for."""
         self._pending[name] = (compute, location)
 
     def __getitem__(self, name: str) -> Value:
+        if name in self._broken:
+            raise FollowsError
         if name in self._values:
             return self._values[name]
         if name in self._pending:
             return self._compute(name)
         if self._around is None:
+            if self.incomplete:
+                raise FollowsError
             raise KeyError(name)
         return self._around[name]
 
@@ -65,7 +82,7 @@ class Scope(Mapping[str, Value]):
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        inside = name in self._values or name in self._pending
+        inside = self.incomplete or name in self._values or name in self._pending or name in self._broken
         return inside or (self._around is not None and name in self._around)
 
     def _compute(self, name: str) -> Value:
@@ -76,6 +93,15 @@ class Scope(Mapping[str, Value]):
         self._open.append(name)
         try:
             self._values[name] = compute()
+        except LanguageError:
+            self._broken.add(name)
+            raise
+        except RecursionError:
+            self._broken.add(name)
+            if len(self._open) > 1:
+                raise  # to the first of the chain, where the stack is free again
+            message = f"{name} needs another name, that one another, and so on too often: write what is needed first"
+            raise LanguageError(message, location) from None
         finally:
             self._open.pop()
         return self._values[name]
@@ -101,6 +127,27 @@ def value_of(node: Node, scope: Mapping[str, Value]) -> Value:
     if isinstance(value, dict):
         return {key: value_of(item, scope) for key, item in value.items()}
     return value
+
+
+def resolved(node: Node, scope: Mapping[str, Value]) -> Node:
+    """`node`, or the list or mapping that its expression gives, as if it were written there. Raises LanguageError."""
+    if isinstance(node.value, str) and contains(node.value):
+        read = read_string(node.value, node.place)
+        if isinstance(read, Expression):
+            value = evaluate(read, scope)
+            if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
+                return node_of(value, node.location)
+    return node
+
+
+def node_of(value: Any, location: Location) -> Node:
+    """A plain value as if it were written at `location`."""
+    if isinstance(value, Mapping):
+        children = {str(key): node_of(child, location) for key, child in value.items()}
+        return Node(children, location, dict.fromkeys(children, location))
+    if isinstance(value, (list, tuple)):
+        return Node([node_of(child, location) for child in value], location)
+    return Node(value, location)
 
 
 def text_of(node: Node, scope: Mapping[str, Value], what: str) -> str:

@@ -41,7 +41,11 @@ class EntrySpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A file of the language in its parts; `mistakes` are those of its structure."""
+    """A file of the language in its parts; `mistakes` are those of its structure.
+
+    `broken_inputs` are those without a right shape. `incomplete` says that a whole part is missing because it is in
+    error: an unknown name may be one of its names.
+    """
 
     file: str
     location: Location
@@ -52,9 +56,11 @@ class ModelSpec:
     defaults: Nodes
     layers: tuple[EntrySpec, ...]
     outputs: Nodes
-    freeze: tuple[Node, ...]
+    freeze: Node | None
     keys: Mapping[str, Mapping[str, Location]]  # for each mapping of names, where its keys stand
     mistakes: Mistakes
+    broken_inputs: frozenset[str] = frozenset()
+    incomplete: bool = False
 
     def key(self, part: str, name: str) -> Location:
         """Where the name `name` is written in the mapping `part`."""
@@ -85,29 +91,34 @@ class _Reader:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.mistakes = Mistakes()
+        self.incomplete = "include" in document.root.value  # type: ignore[operator]
 
     def spec(self) -> ModelSpec:
         root = self._children(self.document.root, FILE_KEYS, FILE_KEYS_LATER, "a spec")
         self._check_version(root)
         parts = {name: self._names(root.get(name), name) for name in NAMES_KEYS}
-        inputs = {name: node for name, node in parts["inputs"].items() if self._is_input(name, node)}
-        if not parts["inputs"]:
+        broken = frozenset(name for name, node in parts["inputs"].items() if not self._is_input(name, node))
+        if "inputs" not in root or root["inputs"].value == {}:
+            self.incomplete = True
             self._add("inputs is required: such as {image: {shape: [batch, 3, 32, 32]}}", root.get("inputs"))
         for name, node in parts["defaults"].items():
             self._check_defaults(name, node, root["defaults"].keys[name])
+        layers = tuple(self._entry(node) for node in self._layers(root))
         return ModelSpec(
             file=self.document.file,
             location=self.document.root.location,
             name=root.get("name"),
             params=parts["params"],
             let=parts["let"],
-            inputs=inputs,
+            inputs=parts["inputs"],
             defaults=parts["defaults"],
-            layers=tuple(self._entry(node) for node in self._layers(root)),
+            layers=layers,
             outputs=parts["outputs"],
-            freeze=tuple(self._list(root.get("freeze"), "freeze")),
+            freeze=root.get("freeze"),
             keys={name: root[name].keys for name in parts if name in root},
             mistakes=self.mistakes,
+            broken_inputs=broken,
+            incomplete=self.incomplete,
         )
 
     def _add(self, message: str, node: Node | None) -> None:
@@ -137,19 +148,13 @@ class _Reader:
             return {}
         if not isinstance(node.value, dict):
             self._add(f"{part}: expected a mapping of names", node)
+            self.incomplete = True
             return {}
         for key in node.value:
             if key.startswith("x-"):
                 self.mistakes.add(f"{part}: {key} is no name: a name does not begin with x-", node.keys[key])
-        return node.value
-
-    def _list(self, node: Node | None, part: str) -> list[Node]:
-        if node is None:
-            return []
-        if not isinstance(node.value, list):
-            self._add(f"{part}: expected a list", node)
-            return []
-        return node.value
+                self.incomplete = True
+        return {key: child for key, child in node.value.items() if not key.startswith("x-")}
 
     def _is_input(self, name: str, node: Node) -> bool:
         """Whether an input's structure is right: a mapping with a shape that is a list."""
@@ -157,7 +162,7 @@ class _Reader:
             self._add(f"input {name}: expected a mapping such as {{shape: [batch, 3]}}", node)
             return False
         shape = self._children(node, INPUT_KEYS, (), f"input {name}").get("shape")
-        if shape is None or not isinstance(shape.value, list):
+        if shape is None or not (isinstance(shape.value, list) or _is_expression(shape)):
             self._add(f"input {name}: expected a shape such as [batch, 3]", shape or node)
             return False
         return True
@@ -178,13 +183,13 @@ class _Reader:
                 self.mistakes.add(f"defaults of {type}: field {name}{hint}", node.keys[name])
 
     def _layers(self, root: Nodes) -> list[Node]:
-        if "layers" not in root:
-            self._add("layers is required: a list of layers", None)
-            return []
-        entries = self._list(root["layers"], "layers")
-        if root["layers"].value == []:
-            self._add("layers: at least one is needed", root["layers"])
-        return entries
+        node = root.get("layers")
+        if node is not None and isinstance(node.value, list) and node.value:
+            return node.value
+        message = "layers: expected a list of one layer or more" if node else "layers is required: a list of layers"
+        self._add(message, node)
+        self.incomplete = True
+        return []
 
     def _entry(self, node: Node) -> EntrySpec:
         if isinstance(node.value, str):
@@ -211,9 +216,13 @@ class _Reader:
     def _type(self, node: Node | None) -> Node | None:
         """The node itself unless its type is wrong; one that is an expression is known later only."""
         known = node
-        if node is not None and not (isinstance(node.value, str) and contains(node.value)):
+        if node is not None and not _is_expression(node):
             known = None
             with self.mistakes.collect():
                 check_type_name(node.value, node.location)
                 known = node
         return known
+
+
+def _is_expression(node: Node) -> bool:
+    return isinstance(node.value, str) and contains(node.value)

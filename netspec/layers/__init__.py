@@ -18,3 +18,29 @@ LAYERS: tuple[type[Layer], ...] = (
 )
 
 LAYER_TYPES: dict[str, type[Layer]] = {layer.model_fields["type"].default: layer for layer in LAYERS}
+
+__all__ = [
+    "LAYERS",
+    "LAYER_TYPES",
+    "Add",
+    "AvgPool2d",
+    "BatchNorm",
+    "Concat",
+    "Conv2d",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "Gelu",
+    "GlobalAvgPool",
+    "Layer",
+    "LayerNorm",
+    "LeakyRelu",
+    "Linear",
+    "MaxPool2d",
+    "Mul",
+    "Relu",
+    "Reshape",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+]

@@ -30,6 +30,8 @@ class Linear(Layer):
         if x.type.rank < 2:
             raise ShapeError(f"its input must be [batch, ..., features], got {format_shape(x.shape)}")
         in_features = x.shape[-1]
+        if not isinstance(in_features, int):
+            raise ShapeError(f"the number of features must be known, got {in_features}")
         start = uniform_by_fan(in_features)
         if self.weight_layout == "out_in":
             y = b.matmul(x, b.permute(b.param("weight", (self.out_features, in_features), start), (1, 0)))

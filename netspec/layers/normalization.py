@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from netspec.errors import ShapeError
+from netspec.errors import NetspecError, ShapeError
 from netspec.graph.builder import Builder
 from netspec.graph.dims import format_shape, product
 from netspec.graph.graph import Value
@@ -40,6 +40,8 @@ class BatchNorm(Layer):
         shift = b.param("bias", (channels,), "zeros") if self.affine else None
         mean, var = b.buffer("running_mean", (channels,), "zeros"), b.buffer("running_var", (channels,), "ones")
         along = (channels, *(1 for _ in x.shape[2:]))
+        if b.fixed("running_mean") != b.fixed("running_var"):
+            raise NetspecError("running_mean and running_var are frozen both or neither")
         if b.training and not b.fixed("running_mean"):
             batch_mean, batch_var = self._batch_statistics(b, x, mean, var)
             centred, inverse = x - batch_mean, b.rsqrt(batch_var + self.eps)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from netspec.errors import NetspecError, nearest
 from netspec.layers.fields import Expected
@@ -59,11 +61,15 @@ def _mistake(cls: type[BaseModel], detail: Any, values: Mapping[str, Any]) -> Fi
         fields = f"; its fields are {', '.join(known)}" if known else "; it has no fields"
         return FieldMistake(f"unknown field {name}{nearest(name, known) or fields}", (name,), is_key=True)
     value = values[name]
-    phrase = next((m.phrase for m in cls.model_fields[name].metadata if isinstance(m, Expected)), None)
-    if phrase is None:
-        phrase = str(detail["msg"]).removeprefix("Input should be ").replace("'", "")
+    phrase = _phrase(cls.model_fields[name]) or str(detail["msg"]).removeprefix("Input should be ").replace("'", "")
     hint = "; // divides to an integer" if isinstance(value, float) and "integer" in phrase else ""
     return FieldMistake(f"{name}: expected {phrase}, got {shown(value)}{hint}", path)
+
+
+def _phrase(field: FieldInfo) -> str | None:
+    """The words of a field's type, which stand inside `... | None` where the field may be left out."""
+    members = (getattr(member, "__metadata__", ()) for member in get_args(field.annotation))
+    return next((m.phrase for m in chain(field.metadata, *members) if isinstance(m, Expected)), None)
 
 
 def shown(value: object) -> str:

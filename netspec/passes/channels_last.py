@@ -9,6 +9,7 @@ and pooling has `channels_last=True`, that weights of convolutions are stored as
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -139,20 +140,21 @@ def _rewrite_call(call: Call, root: _Scope) -> None:
     """Rewrite the body with each input in the layout that spares the body a permute, converted outside if need be."""
     inputs = dict.fromkeys((*call.inputs, *call.noise))
     last = {old: root.is_last(old) for old in inputs}
-    switched: set[Value] = set()
+    switched: Counter[Value] = Counter()
     while True:
-        body = _rewrite_body(call, root, last)
-        wanted = body.wanted - switched
+        body = _rewrite_body(call, root, {old: (_tried(root, old, last[old]), last[old]) for old in inputs})
+        wanted = [old for old in body.wanted if switched[old] < 2]  # one read in both layouts comes as it is held
         if not wanted:
             break
         last.update({old: not last[old] for old in wanted})
-        switched |= wanted
+        switched.update(wanted)
+    given = {old: root.as_last(old) if last[old] else root.as_canonical(old) for old in inputs}
+    body = _rewrite_body(call, root, {old: (given[old], last[old]) for old in inputs})
     outputs = tuple(body.present(value) for value in call.outputs)
     for old, new in zip(call.outputs, outputs, strict=True):
         root.hold(old, new, body.is_last(old))
     updates = {name: body.as_canonical(value) for name, value in call.updates.items()}
     root.canonical.update({old: updates[name] for name, old in call.updates.items()})
-    given = {old: _given(root, old, last[old]) for old in inputs}
     root.nodes.append(
         replace(
             call,
@@ -179,14 +181,17 @@ def _live(nodes: list[Node | Call], needed: set[Value]) -> tuple[Node, ...]:
     return tuple(reversed(kept))
 
 
-def _given(root: _Scope, old: Value, last: bool) -> Value:
-    return root.as_last(old) if last else root.as_canonical(old)
+def _tried(root: _Scope, old: Value, last: bool) -> Value:
+    """`old` in a layout that may never be needed: one that is not there yet is not computed."""
+    layout = root.last if last else root.canonical
+    return layout[old] if old in layout else Value(_permuted(old.type, to_last(old.type.rank)) if last else old.type)
 
 
-def _rewrite_body(call: Call, root: _Scope, last: Mapping[Value, bool]) -> _Scope:
-    scope = _Scope(given=frozenset(last), origin=call.origin)
-    for old, wants_last in last.items():
-        scope.hold(old, _given(root, old, wants_last), wants_last)
+def _rewrite_body(call: Call, root: _Scope, given: Mapping[Value, tuple[Value, bool]]) -> _Scope:
+    """The body rewritten, with each input as the value that is given for it, channels last or not."""
+    scope = _Scope(given=frozenset(given), origin=call.origin)
+    for old, (new, last) in given.items():
+        scope.hold(old, new, last)
     for old in call.params.values():
         if old in root.stored:
             scope.stored[old] = root.stored[old]

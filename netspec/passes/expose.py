@@ -27,8 +27,11 @@ def expose_outputs(graph: Graph) -> Graph:
 
 
 def probe_names(call: Call) -> dict[str, Value]:
-    """The probes of a layer, `probe:PATH:0` and on: one for each value of the float type that it reads."""
-    floats = [value for value in dict.fromkeys(call.inputs) if value.type.dtype == "float"]
+    """The probes of a layer, `probe:PATH:0` and on: one for each value of the float type that it reads.
+
+    A value that it hands on as it is has none, as dropout's in inference: what reads that reads it past the layer.
+    """
+    floats = [v for v in dict.fromkeys(call.inputs) if v.type.dtype == "float" and v not in call.outputs]
     return {f"{PROBE}{call.path}:{position}": value for position, value in enumerate(floats)}
 
 

@@ -19,4 +19,6 @@ def prune(graph: Graph) -> Graph:
         needed |= set(node.inputs)
         if isinstance(node, Call):
             needed |= {*node.params.values(), *node.buffers.values(), *node.noise}
-    return replace(graph, nodes=tuple(reversed(kept)))
+    layers = {node.path for node in kept if isinstance(node, Call)}
+    requirements = tuple(need for need in graph.requirements if need.origin.path in layers)
+    return replace(graph, nodes=tuple(reversed(kept)), requirements=requirements)

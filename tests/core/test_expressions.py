@@ -34,10 +34,10 @@ def value_of(text: str, names: Mapping[str, Value] = NAMES) -> Value:
 
 def refusal(text: str, names: Mapping[str, Value] = NAMES) -> str:
     """The message for `$(text)`, found in less than a second."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(LanguageError) as caught:
         value_of(text, names)
-    assert time.perf_counter() - begin < 2  # a second on an idle machine
+    assert time.process_time() - begin < 2  # a second on an idle machine
     assert str(caught.value).isprintable()
     return str(caught.value)
 
@@ -356,11 +356,11 @@ def test_where_a_closing_parenthesis_is() -> None:
     ],
 )
 def test_strings_that_are_refused(text: str, message: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(LanguageError) as caught:
         read_string(text, EXACT)
     assert message in str(caught.value)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 @pytest.mark.parametrize("name", ["f", "yes", "widths", "batch", "nothing", "options"])

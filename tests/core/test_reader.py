@@ -28,11 +28,11 @@ def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 def refusal(text: str | bytes, file: str = "s.yaml") -> str:
     """The message for `text`, found in less than a second."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(LanguageError) as caught:
         read_text(text, file)
     message = str(caught.value)
-    assert time.perf_counter() - begin < 5  # a second on an idle machine
+    assert time.process_time() - begin < 5  # a second on an idle machine
     assert all(mistake.location is not None for mistake in caught.value.mistakes)
     assert message.replace("\n", "").isprintable()
     return message
@@ -361,13 +361,13 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         tmp_path / ("x" * 300): "cannot be opened: File name too long",
         tmp_path / "large": "the file is larger than 1,048,576 bytes",
     }
-    begin = time.perf_counter()
+    begin = time.process_time()
     for path, message in refusals.items():
         with pytest.raises(LanguageError) as caught:
             read(path)
         assert f":1:1: {message}" in str(caught.value)
         assert str(caught.value).isprintable()
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 @pytest.mark.parametrize("text", ["é" * (2**19 + 1), b"#" * (2**20 + 1)])
@@ -382,10 +382,10 @@ def test_texts_that_are_too_long(text: str | bytes) -> None:
 )
 @pytest.mark.parametrize("head", ["", "{", '{"a": [', '{"a": "'])
 def test_a_megabyte_of_anything_is_quick(file: str, unit: str, head: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(LanguageError):
         read_text((head + unit * 2**20)[: 2**20 - 1], file)
-    assert time.perf_counter() - begin < 5  # the slowest takes 0.9 s on an idle machine
+    assert time.process_time() - begin < 5  # the slowest takes 0.9 s on an idle machine
 
 
 def test_a_megabyte_of_mistakes_stays_small() -> None:
@@ -401,9 +401,9 @@ def test_ten_thousand_layers() -> None:
     lines = [
         f"  - {{name: layer{i}, type: conv2d, out_channels: 64, kernel_size: 3, padding: 1}}" for i in range(10_000)
     ]
-    begin = time.perf_counter()
+    begin = time.process_time()
     root = read_text("netspec: 1\nlayers:\n" + "\n".join(lines)).root
-    assert time.perf_counter() - begin < 3  # 0.35 s on an idle machine
+    assert time.process_time() - begin < 3  # 0.35 s on an idle machine
     assert root.locate(["layers", 9_999, "type"], key=True) == Location("<text>", 10_002, 23)
 
 

@@ -57,10 +57,10 @@ def test_a_wrong_name_is_told_with_the_nearest() -> None:
 def test_ten_are_listed_then_a_count_and_quickly() -> None:
     found = {f"encoder.layers.{i}.weight": ("float32", (3,)) for i in range(10_000)}
     expected = {f"decoder.layers.{i}.weight": ("float32", (3,)) for i in range(10_000)}
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(WeightsError) as caught:
         check_weights(found, expected, "w")
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     lines = str(caught.value).splitlines()
     assert len(lines) == 11
     assert lines[-1] == "and 19990 more mistakes"

@@ -214,7 +214,7 @@ def test_a_hostile_header_is_refused_before_anything_is_allocated(tmp_path: Path
     content, message = HOSTILE[name]
     path = tmp_path / "w.safetensors"
     path.write_bytes(content)
-    started = time.perf_counter()
+    started = time.process_time()
     tracemalloc.start()
     try:
         with pytest.raises(WeightsError) as caught:
@@ -227,7 +227,7 @@ def test_a_hostile_header_is_refused_before_anything_is_allocated(tmp_path: Path
     assert message in text
     assert text.isprintable()
     assert peak < 10_000_000 + 8 * len(content)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_safetensors_too_refuses_the_unsound_ones(tmp_path: Path) -> None:
