@@ -63,7 +63,12 @@ class OnnxBackend(Backend):
         return OnnxModel(graphs, weights, self.lowerings, self.fused, device)
 
     def export(
-        self, graphs: GraphPair, weights: Mapping[str, Any], path: str | os.PathLike[str], *, external_data: bool = False
+        self,
+        graphs: GraphPair,
+        weights: Mapping[str, Any],
+        path: str | os.PathLike[str],
+        *,
+        external_data: bool = False,
     ) -> None:
         """Write the inference graph as one ONNX file, in float32; see `netspec_onnx.export.export`."""
         from netspec_onnx.export import export

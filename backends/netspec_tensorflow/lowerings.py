@@ -1,0 +1,67 @@
+"""What each primitive is on TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from netspec.graph import ops
+from netspec_tensorflow.convolution import convolution
+from netspec_tensorflow.pooling import average_pool, max_pool
+
+
+def constant(value: float | int | bool, dtype: str) -> float | int | bool:
+    """The number itself: the model gives it its float type, which a table does not know."""
+    return value
+
+
+def matmul(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """A matrix on the right takes all rows of `a` at once: with a batch of products, the gradient of `b` would be made
+    for each of them and then summed."""
+    if len(b.shape) == 2 < len(a.shape):
+        return tf.tensordot(a, b, 1)
+    return tf.matmul(a, b)
+
+
+def bernoulli(x: tf.Tensor, keep: float) -> tf.Tensor:
+    """1 with probability `keep`, else 0. Drawn in float32 for every type: float16 has 1024 numbers in [0.5, 1)."""
+    return tf.cast(tf.random.uniform(tf.shape(x)) < keep, x.dtype)
+
+
+def element_count(x: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
+    """The product of sizes, in the type of x."""
+    return tf.cast(tf.reduce_prod(tf.gather(tf.shape(x), axes)), x.dtype)
+
+
+LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
+    ops.Constant: constant,
+    ops.Exp: tf.exp,
+    ops.Rsqrt: tf.math.rsqrt,
+    ops.Tanh: tf.tanh,
+    ops.Sigmoid: tf.sigmoid,
+    ops.Erf: tf.math.erf,
+    ops.Relu: tf.nn.relu,
+    ops.StopGradient: tf.stop_gradient,
+    ops.Add: tf.add,
+    ops.Sub: tf.subtract,
+    ops.Mul: tf.multiply,
+    ops.Div: tf.divide,
+    ops.Greater: tf.greater,
+    ops.Equal: tf.equal,
+    ops.Where: tf.where,
+    ops.Bernoulli: bernoulli,
+    ops.Matmul: matmul,
+    ops.Convolution: convolution,
+    ops.MaxPool: max_pool,
+    ops.AveragePool: average_pool,
+    ops.Sum: lambda x, *, axes, keepdims: tf.reduce_sum(x, axis=axes, keepdims=keepdims),
+    ops.Mean: lambda x, *, axes, keepdims: tf.reduce_mean(x, axis=axes, keepdims=keepdims),
+    ops.Max: lambda x, *, axes, keepdims: tf.reduce_max(x, axis=axes, keepdims=keepdims),
+    ops.ElementCount: element_count,
+    ops.Reshape: tf.reshape,
+    ops.Permute: lambda x, *, axes: tf.transpose(x, perm=axes),
+    ops.Concat: lambda *xs, axis: tf.concat(xs, axis=axis),
+    ops.Gather: tf.gather,
+}
