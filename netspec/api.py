@@ -70,10 +70,15 @@ def build(
     Raises:
         NetspecError: for a bad spec, a backend that is not installed or cannot do it, weights that do not fit.
     """
-    from netspec.backend import find_backend
-    from netspec.errors import BackendError
+    from netspec.backend import FLOAT_TYPES, find_backend
+    from netspec.errors import BackendError, NetspecError, nearest
     from netspec.weights.initial import initial_weights, load_weights
 
+    if dtype not in FLOAT_TYPES:
+        known = ", ".join(FLOAT_TYPES)
+        raise NetspecError(f"there is no float type {dtype}: known are {known}{nearest(str(dtype), FLOAT_TYPES)}")
+    if type(seed) is not int:
+        raise NetspecError(f"seed: expected an integer, got {seed!r}")
     checked = _spec(spec)
     target = find_backend(backend) if isinstance(backend, str) else backend.require_installed()
     if weights is None:
@@ -125,7 +130,7 @@ def export_onnx(
 
 def verify(
     spec: Spec | Path,
-    backends: Sequence[str | Backend] | None = None,
+    backends: str | Sequence[str | Backend] | None = None,
     dtype: FloatType = "float32",
     train: bool = False,
     data: Mapping[str, Any] | None = None,
@@ -136,7 +141,7 @@ def verify(
     Outputs, every parameter gradient and input gradient, updated buffers (with `train`), and counts.
 
     Args:
-        backends: their names; all that are installed where None.
+        backends: their names, or one name; all that are installed where None.
         dtype: `float32` or `float64`. ONNX takes part in float32 always, with the outputs of inference only.
         train: compare the training graph, its random masks given from outside.
         data: arrays by input name; drawn where None.
@@ -149,8 +154,11 @@ def verify(
         NetspecError: for a bad spec, a missing backend, data that do not fit.
     """
     from netspec.compare.verify import verify as compare
+    from netspec.errors import NetspecError
 
-    return compare(_spec(spec), backends, dtype, train, data, dims)
+    if data is not None and not isinstance(data, Mapping):
+        raise NetspecError("data: expected a mapping from the names of the inputs to arrays")
+    return compare(_spec(spec), [backends] if isinstance(backends, str) else backends, dtype, train, data, dims)
 
 
 def _spec(spec: Spec | Path) -> Spec:

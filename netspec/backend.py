@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from netspec.errors import BackendError, nearest
 from netspec.graph.dims import Size, evaluate
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "netspec.backends"
 
 FloatType = Literal["float32", "float64", "float16", "bfloat16"]
+FLOAT_TYPES: tuple[FloatType, ...] = get_args(FloatType)
 Lowerings = Mapping[type[Op], Callable[..., Any]]
 # A fused form gets the call, its inputs in order, and its parameters and buffers by local name. It returns the output
 # (a tuple of several), with the updates by local name behind it where the call has updates and the framework's

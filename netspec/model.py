@@ -45,6 +45,9 @@ class Model(ABC):
         self.backend = backend
         self._checks = {training: InputCheck(graphs.of(training)) for training in (False, True)}
 
+    def __repr__(self) -> str:
+        return f"<netspec.Model {self.graphs.name} on {self.backend}, {self.dtype}>"
+
     # What an adapter provides.
 
     @property
@@ -69,6 +72,10 @@ class Model(ABC):
     @abstractmethod
     def weights(self) -> Arrays:
         """Parameters and buffers by path, NumPy copies in the canonical layout (torch's)."""
+
+    @abstractmethod
+    def load_weights(self, weights: Mapping[str, Any]) -> None:
+        """Replace all parameters and buffers by these: NumPy by path, canonical layout, already checked."""
 
     @abstractmethod
     def to_native(self, name: str, value: Any, type: TensorType) -> Any:

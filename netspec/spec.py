@@ -10,7 +10,7 @@ from typing import Any
 from netspec.errors import Location, Mistake
 from netspec.expand import Expansion, Options
 from netspec.graph.dims import bounds
-from netspec.graph.graph import Graph, GraphPair
+from netspec.graph.graph import Call, Graph, GraphPair
 from netspec.graph.invariants import check_pair
 from netspec.language.document import Document, Node
 from netspec.language.reader import read, read_text
@@ -88,12 +88,17 @@ def options(params: Mapping[str, Any] | None, freeze: Sequence[str] | None) -> O
     return Options(nodes, tuple(freeze or ()))
 
 
+def _label(call: Call) -> str:
+    """A layer as messages call it: a position alone says little."""
+    return f"{call.path} ({call.layer.type})" if call.path.isdigit() else call.path
+
+
 def _unused(whole: Graph, pruned: Graph) -> tuple[Mistake, ...]:
     """A warning for each layer that no output needs, and each input that no layer reads."""
     needed = {call.path for call in pruned.calls()}
     read = {value for node in pruned.nodes for value in node.inputs} | {output.value for output in pruned.outputs}
     layers = [
-        Mistake(f"{call.path}: no output needs this layer", call.origin.location)
+        Mistake(f"{_label(call)}: no output needs this layer", call.origin.location)
         for call in whole.calls()
         if call.path not in needed
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from netspec.graph.dims import Size
@@ -48,7 +48,7 @@ class ParamCount:
     trainable: int
     frozen: int
     buffers: int
-    rows: tuple[ParameterRow, ...]
+    rows: tuple[ParameterRow, ...] = field(repr=False)
 
 
 def count_params(graph: Graph) -> ParamCount:

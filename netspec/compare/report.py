@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -54,7 +54,7 @@ class BackendReport:
     first_difference: FirstDifference | None = None
     note: str | None = None
     problems: tuple[str, ...] = ()
-    tensors: tuple[TensorError, ...] = ()
+    tensors: tuple[TensorError, ...] = field(default=(), repr=False)
 
     @property
     def floored(self) -> int:

@@ -98,7 +98,7 @@ def reference(graph: Graph, sizes: Mapping[str, int], exact: Evaluation, perturb
                 sensitivity[key] = max(sensitivity[key], change)
     # What is nothing but rounding noise may be as large as any gradient's noise: its own depends on the formula used.
     noise = max((s * scales[key] for key, s in sensitivity.items() if key[0] == "gradient"), default=0.0)
-    sensitivity.update({key: noise / scales[key] for key in floored})
+    sensitivity.update({key: noise / scales[key] for key in floored if _largest(tensors[key]) < noise})
     return Reference(tensors, scales, floored, sensitivity, longest_reduction(graph, sizes))
 
 

@@ -30,7 +30,7 @@ outputs: {first: a, all: e, given: x}
     )
     assert outputs(text) == {"first": "float[batch, 2]", "all": "float[batch, 14]", "given": "float[batch, 6]"}
     assert list(outputs(text)) == ["first", "all", "given"]
-    assert [warning.message for warning in spec(text).warnings] == ["5: no output needs this layer"]
+    assert [warning.message for warning in spec(text).warnings] == ["5 (relu): no output needs this layer"]
 
 
 def test_the_first_layer_reads_the_only_input() -> None:

@@ -1,0 +1,103 @@
+"""Turns graphs into pure functions of parameters, buffers, inputs and a random key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import count
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from netspec.backend import Fused, Lowerings, run
+from netspec.errors import BackendError, InputError, nearest
+from netspec.graph.graph import Graph, GraphPair
+from netspec.model import InputCheck
+
+Tensors = dict[str, Any]
+# (params, buffers, key, inputs by name) -> (outputs by name, all buffers after the pass).
+Pass = Callable[[Mapping[str, Any], Mapping[str, Any], Any, Mapping[str, Any]], tuple[Tensors, Tensors]]
+
+
+def draws(graph: Graph) -> bool:
+    """Whether a pass of the graph needs random numbers."""
+    return any(node.op.random for node in graph.primitives())
+
+
+def pass_function(graph: Graph, lowerings: Lowerings, fused: Fused, dtype: str) -> Pass:
+    """One pass of `graph`. It checks ranks and sizes while JAX traces it, which costs the calls nothing."""
+    check = InputCheck(graph)
+    random = draws(graph)
+
+    def one_pass(
+        params: Mapping[str, Any], buffers: Mapping[str, Any], key: Any, inputs: Mapping[str, Any]
+    ) -> tuple[Tensors, Tensors]:
+        if random and key is None:
+            raise BackendError(
+                f"{graph.name} draws random numbers in training: "
+                "give a key, as in apply(..., training=True, key=jax.random.key(0))"
+            )
+        check(inputs, _unknown_indices)
+        table = _with_keys(lowerings, key) if random else lowerings
+        results = run(graph, table, fused, inputs, {**params, **buffers}, lambda x, axis: x.shape[axis])
+        # A constant lowers to a Python number, which is an array of the right type only here.
+        types = {output.name: output.value.type.dtype for output in graph.outputs}
+        outputs = {
+            name: jnp.asarray(value, dtype if types[name] == "float" else None)
+            for name, value in results.outputs.items()
+        }
+        return outputs, {**buffers, **results.updates}
+
+    return one_pass
+
+
+def apply_function(graphs: GraphPair, passes: Mapping[bool, Pass]) -> Callable[..., Any]:
+    """The public `apply`, jitted: `training` is static, so that there is one program for each mode."""
+    names = {training: [entry.name for entry in graphs.of(training).inputs] for training in (False, True)}
+
+    def apply(params: Any, buffers: Any, /, *inputs: Any, training: bool = False, key: Any = None, **named: Any) -> Any:
+        """The output (a dict of several by name); with `training=True` the pair of it and the buffers after the pass.
+
+        `params` and `buffers` are flat dicts by path, `inputs` come in order or by name. `key` is needed in training
+        where the model draws random numbers. Pure: works under jax.grad, jvp, hessian, vmap.
+        """
+        outputs, moved = passes[training](params, buffers, key, _bind(names[training], inputs, named))
+        result = next(iter(outputs.values())) if len(outputs) == 1 else outputs
+        return (result, moved) if training else result
+
+    return jax.jit(apply, static_argnames=("training",))
+
+
+def _bind(names: Sequence[str], inputs: Sequence[Any], named: Mapping[str, Any]) -> Tensors:
+    """Inputs by name, or an InputError."""
+    expected = f"the inputs are {', '.join(names)}"
+    if len(inputs) > len(names):
+        raise InputError(f"{len(inputs)} inputs given, {expected}")
+    bound = dict(zip(names, inputs, strict=False))
+    for name, value in named.items():
+        if name not in names:
+            raise InputError(f"there is no input {name}: {expected}{nearest(name, names)}")
+        if name in bound:
+            raise InputError(f"input {name} is given twice")
+        bound[name] = value
+    missing = [name for name in names if name not in bound]
+    if missing:
+        raise InputError(f"input {missing[0]} is missing: {expected}")
+    return bound
+
+
+def _with_keys(lowerings: Lowerings, key: Any) -> Lowerings:
+    """The table with a key of its own for each random primitive, in the order of the graph."""
+    numbers = count()
+
+    def draw(form: Callable[..., Any], *inputs: Any, **attributes: Any) -> Any:
+        return form(*inputs, key=jax.random.fold_in(key, next(numbers)), **attributes)
+
+    return {op: partial(draw, form) if op.random else form for op, form in lowerings.items()}
+
+
+def _unknown_indices(array: Any) -> Any:
+    """What an index input holds is not known while JAX traces; 0 is in range for every table."""
+    return np.zeros(1, np.int64)
