@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,21 +142,27 @@ class Model(ABC):
     ) -> tuple[dict[str, Any], dict[str, int]]:
         """Native arrays by input name, after all checks, and the size of each symbol."""
         graph = self.graphs.of(training)
-        names = [entry.name for entry in graph.inputs]
-        if len(arrays) > len(names):
-            raise InputError(f"{len(arrays)} inputs given, the model takes {len(names)}: {', '.join(names)}")
-        given = dict(zip(names, arrays, strict=False))
-        for name, value in named.items():
-            if name not in names:
-                raise InputError(f"there is no input {name}: the inputs are {', '.join(names)}{nearest(name, names)}")
-            if name in given:
-                raise InputError(f"input {name} is given twice")
-            given[name] = value
-        missing = [name for name in names if name not in given]
-        if missing:
-            raise InputError(f"input {missing[0]} is missing: the inputs are {', '.join(names)}")
+        given = by_name([entry.name for entry in graph.inputs], arrays, named)
         native = {entry.name: self.to_native(entry.name, given[entry.name], entry.value.type) for entry in graph.inputs}
         return native, self._checks[training](native, self.to_numpy)
+
+
+def by_name(names: Sequence[str], arrays: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs given in order and by name, all by name. Raises InputError unless each is given once."""
+    expected = f"the inputs are {', '.join(names)}"
+    if len(arrays) > len(names):
+        raise InputError(f"{len(arrays)} inputs given: {expected}")
+    given = dict(zip(names, arrays, strict=False))
+    for name, value in named.items():
+        if name not in names:
+            raise InputError(f"there is no input {name}: {expected}{nearest(name, names)}")
+        if name in given:
+            raise InputError(f"input {name} is given twice")
+        given[name] = value
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise InputError(f"input {missing[0]} is missing: {expected}")
+    return given
 
 
 class InputCheck:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from netspec.backend import Fused, Lowerings, run
-from netspec.errors import BackendError, InputError, nearest
+from netspec.errors import BackendError
 from netspec.graph.graph import Graph, GraphPair
-from netspec.model import InputCheck
+from netspec.model import InputCheck, by_name
 
 Tensors = dict[str, Any]
 # (params, buffers, key, inputs by name) -> (outputs by name, all buffers after the pass).
@@ -60,32 +60,15 @@ def apply_function(graphs: GraphPair, passes: Mapping[bool, Pass]) -> Callable[.
     def apply(params: Any, buffers: Any, /, *inputs: Any, training: bool = False, key: Any = None, **named: Any) -> Any:
         """The output (a dict of several by name); with `training=True` the pair of it and the buffers after the pass.
 
-        `params` and `buffers` are flat dicts by path, `inputs` come in order or by name. `key` is needed in training
-        where the model draws random numbers. Pure: works under jax.grad, jvp, hessian, vmap.
+        `params` and `buffers` are flat dicts by path, `inputs` come in order or by name (those called `training` or
+        `key` in order). `key` is needed in training where the model draws random numbers. Pure, and fit for jax.grad,
+        jvp, hessian, vmap; an index out of range is not noticed here, while ranks and sizes are: InputError.
         """
-        outputs, moved = passes[training](params, buffers, key, _bind(names[training], inputs, named))
+        outputs, moved = passes[training](params, buffers, key, by_name(names[training], inputs, named))
         result = next(iter(outputs.values())) if len(outputs) == 1 else outputs
         return (result, moved) if training else result
 
     return jax.jit(apply, static_argnames=("training",))
-
-
-def _bind(names: Sequence[str], inputs: Sequence[Any], named: Mapping[str, Any]) -> Tensors:
-    """Inputs by name, or an InputError."""
-    expected = f"the inputs are {', '.join(names)}"
-    if len(inputs) > len(names):
-        raise InputError(f"{len(inputs)} inputs given, {expected}")
-    bound = dict(zip(names, inputs, strict=False))
-    for name, value in named.items():
-        if name not in names:
-            raise InputError(f"there is no input {name}: {expected}{nearest(name, names)}")
-        if name in bound:
-            raise InputError(f"input {name} is given twice")
-        bound[name] = value
-    missing = [name for name in names if name not in bound]
-    if missing:
-        raise InputError(f"input {missing[0]} is missing: {expected}")
-    return bound
 
 
 def _with_keys(lowerings: Lowerings, key: Any) -> Lowerings:

@@ -76,7 +76,9 @@ class JaxModel(Model):
             )
         else:
             result = self._apply(self._params, self._buffers, *arrays)
-        return {graph.outputs[0].name: result} if len(graph.outputs) == 1 else result
+        if len(graph.outputs) == 1:
+            return {graph.outputs[0].name: result}
+        return {output.name: result[output.name] for output in graph.outputs}  # jit sorts the keys of a dict
 
     def evaluate(
         self, inputs: Mapping[str, Any], cotangents: Mapping[str, Any] | None = None, training: bool = False

@@ -1,4 +1,4 @@
-"""Tables whose results carry the roundings of a narrower arithmetic, drawn at random (Parker 1997, Monte Carlo arithmetic).
+"""Tables whose results carry random roundings of a narrower arithmetic (Monte Carlo arithmetic, Parker 1997).
 
 The float64 result of every inexact primitive, and everything that flows back from one, is multiplied by 1 + unit * z,
 z standard normal. Several such runs show how far the roundings of a float32 program move each tensor.

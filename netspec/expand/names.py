@@ -11,11 +11,11 @@ from netspec.graph.dims import Dim, Shape, Size, symbol
 from netspec.graph.graph import Origin, Value
 from netspec.graph.types import DTYPES, DType, TensorType
 from netspec.language.document import Node
-from netspec.language.evaluation import ShapedValue
-from netspec.language.evaluation import Value as Plain
 from netspec.language.names import check_identifier, check_name, is_identifier
 from netspec.language.scope import Scope, resolved, value_of
 from netspec.language.spec import ModelSpec
+from netspec.language.values import ShapedValue
+from netspec.language.values import Value as Plain
 from netspec.layers.validation import shown
 
 FLOAT_TYPES = ("float32", "float64", "float16", "bfloat16")

@@ -7,9 +7,10 @@ from typing import Any
 
 from netspec.errors import LanguageError, Location
 from netspec.language.document import Node
-from netspec.language.evaluation import Value, evaluate, fill
+from netspec.language.evaluation import evaluate, fill
 from netspec.language.expressions import contains, read_string
 from netspec.language.syntax import Expression, Template
+from netspec.language.values import Value
 
 
 class FollowsError(LanguageError):

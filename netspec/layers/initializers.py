@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from netspec.errors import LanguageError, Mistake, nearest
 from netspec.layers.fields import Expected, PositiveFloat, Real
+from netspec.layers.validation import FieldsError, construct, shown
 
 NonNegativeFloat = Annotated[float, Field(ge=0), Expected("a number from 0 up")]
 FanMode = Annotated[Literal["fan_in", "fan_out"], Expected("fan_in or fan_out")]
@@ -151,49 +152,19 @@ INITIALIZER_TYPES: dict[str, type[Initializer]] = {cls.model_fields["type"].defa
 def parse_initializer(value: str | Mapping[str, Any]) -> Initializer:
     """The initialiser that `zeros` or `{type: normal, std: 0.02}` stands for; a word alone has the defaults.
 
-    A LanguageError without a location, one mistake per field, where the type or a field is wrong.
+    Raises:
+        LanguageError: without a location, one mistake per field, where the type or a field is wrong.
     """
     fields = {"type": value} if isinstance(value, str) else value
     if not isinstance(fields, Mapping):
-        raise LanguageError(f"expected an initialiser: a word or a mapping with a type, got {_shown(value)}")
+        raise LanguageError(f"expected an initialiser: a word or a mapping with a type, got {shown(value)}")
     name = fields.get("type")
     if not isinstance(name, str):
-        raise LanguageError(f"the type of an initialiser is a word such as normal, got {_shown(name)}")
+        raise LanguageError(f"the type of an initialiser is a word such as normal, got {shown(name)}")
     cls = INITIALIZER_TYPES.get(name)
     if cls is None:
-        raise LanguageError(f"unknown initialiser {_shown(name)}{nearest(name, INITIALIZER_TYPES)}")
+        raise LanguageError(f"unknown initialiser {name[:64]}{nearest(name, INITIALIZER_TYPES)}")
     try:
-        return cls.model_validate(dict(fields))
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False)
-        raise LanguageError([Mistake(f"{name}: {_explain(cls, detail)}") for detail in details]) from None
-
-
-def _explain(cls: type[Initializer], detail: Mapping[str, Any]) -> str:
-    """One of pydantic's errors in our words; its own quote the input without limit."""
-    if not detail["loc"]:  # from a validator of the whole
-        return str(detail["msg"]).removeprefix("Value error, ")
-    field = str(detail["loc"][0])
-    if detail["type"] == "extra_forbidden":
-        return f"unknown field {_shown(field)}{nearest(field, cls.model_fields)}"
-    if field not in cls.model_fields:
-        return f"unknown field {_shown(field)}"
-    if detail["type"] == "missing":
-        return f"{field} is required"
-    expected = next((m.phrase for m in cls.model_fields[field].metadata if isinstance(m, Expected)), "a number")
-    return f"{field}: expected {expected}, got {_shown(detail['input'])}"
-
-
-def _shown(value: object) -> str:
-    """`value` as the spec would write it, short. Python refuses to print an integer of 5,000 digits: its size, then."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and value.bit_length() > 128:
-        return f"an integer of {value.bit_length()} bits"
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, str):
-        return repr(value if len(value) <= 60 else value[:57] + "...")
-    return "a mapping" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else type(value).__name__
+        return construct(cls, fields)
+    except FieldsError as error:
+        raise LanguageError([Mistake(f"{name}: {mistake.message}") for mistake in error.fields]) from None

@@ -1,8 +1,8 @@
-"""Small graphs for the tests of the ONNX backend, their weights and inputs, and how results are judged."""
+"""Inputs for small graphs and their outputs in float64, and what an ONNX file is checked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,54 +10,12 @@ import onnx
 
 import netspec_numpy
 import netspec_onnx
-from netspec.errors import Location
-from netspec.graph.builder import Builder, Entry
-from netspec.graph.dims import Size, evaluate, symbol
-from netspec.graph.graph import Graph, GraphPair, Origin, Value
-from netspec.graph.invariants import check_pair
-from netspec.graph.types import DType, TensorType
-from netspec.layers.base import Layer
+from netspec.graph.dims import evaluate
+from netspec.graph.graph import GraphPair
 from netspec_onnx.model import OnnxModel
+from tests.backends.graphs import Arrays, draw_weights
 
-Arrays = dict[str, Any]
-
-BATCH, TIME, HEIGHT, WIDTH = map(symbol, ("batch", "time", "height", "width"))
-IMAGE = (BATCH, 3, HEIGHT, WIDTH)
 SIZES = ({"batch": 1, "time": 4, "height": 9, "width": 12}, {"batch": 5, "time": 3, "height": 10, "width": 7})
-
-
-def graphs(make: Callable[[Builder], Mapping[str, Value]]) -> GraphPair:
-    """Both graphs of what `make` builds: it declares inputs, calls layers, and returns the outputs by name."""
-
-    def one(training: bool) -> Graph:
-        b = Builder("small", training)
-        return b.finish(make(b))
-
-    return check_pair(GraphPair(one(False), one(True)))
-
-
-def call(b: Builder, path: str, layer: Layer, *xs: Value) -> Value:
-    (y,) = b.call(layer, Entry(Origin(path, Location("small.yaml", 3, 5))), xs)
-    return y
-
-
-def chain(shape: Sequence[Size], *layers: Layer, dtype: DType = "float") -> GraphPair:
-    """Input `x`, layers `l0`, `l1` and so on, output `y`."""
-
-    def make(b: Builder) -> Mapping[str, Value]:
-        y = b.input("x", TensorType(tuple(shape), dtype))
-        for position, layer in enumerate(layers):
-            y = call(b, f"l{position}", layer, y)
-        return {"y": y}
-
-    return graphs(make)
-
-
-def draw_weights(pair: GraphPair) -> Arrays:
-    """No zeros, nothing symmetric; variances are above 0."""
-    rng = np.random.default_rng(7)
-    drawn = {held.path: rng.normal(0.3, 1, held.value.shape).astype(np.float32) for held in pair.inference.state}
-    return {path: np.abs(array) + 0.1 if path.endswith("running_var") else array for path, array in drawn.items()}
 
 
 def draw_inputs(pair: GraphPair, sizes: Mapping[str, int]) -> Arrays:
@@ -88,14 +46,6 @@ def check(model: onnx.ModelProto) -> None:
     """The checker in full, and shape inference that refuses what does not fit together."""
     onnx.checker.check_model(model, full_check=True)
     onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-
-
-def assert_close(got: Any, expected: Any, tolerance: float = 3e-5) -> None:
-    assert got.shape == expected.shape
-    if expected.dtype.kind != "f":
-        np.testing.assert_array_equal(got, expected)
-        return
-    assert np.max(np.abs(got - expected)) <= tolerance * np.max(np.abs(expected))
 
 
 def operators(model: onnx.ModelProto) -> list[str]:

@@ -1,8 +1,8 @@
-"""Small graphs for the tests of the TensorFlow backend, their weights and inputs, and how results are judged."""
+"""Inputs for small graphs, their models on TensorFlow, and a model of any backend beside the reference."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,50 +10,12 @@ import numpy as np
 import netspec_numpy
 import netspec_tensorflow
 from netspec.backend import Backend
-from netspec.graph.builder import Builder, Entry
-from netspec.graph.dims import Size, evaluate, symbol
-from netspec.graph.graph import Graph, GraphPair, Origin, Value
-from netspec.graph.invariants import check_pair
-from netspec.graph.types import TensorType
-from netspec.layers.base import Layer
-from netspec.model import Arrays, Model
+from netspec.graph.dims import Size, evaluate
+from netspec.graph.graph import GraphPair
+from netspec.model import Model
+from tests.backends.graphs import assert_close, draw_weights
 
-BATCH, HEIGHT, WIDTH = map(symbol, ("batch", "height", "width"))
 TOLERANCE = {"float64": 1e-11, "float32": 3e-5}
-
-
-def graphs(make: Callable[[Builder], Mapping[str, Value]]) -> GraphPair:
-    """Both graphs of what `make` builds: it declares inputs, calls layers, and returns the outputs by name."""
-
-    def one(training: bool) -> Graph:
-        b = Builder("small-model", training)
-        return b.finish(make(b))
-
-    return check_pair(GraphPair(one(False), one(True)))
-
-
-def call(b: Builder, path: str, layer: Layer, *xs: Value, frozen: bool = False) -> Value:
-    (y,) = b.call(layer, Entry(Origin(path, None), frozen=lambda _: frozen, fixed=lambda _: frozen), xs)
-    return y
-
-
-def chain(shape: Sequence[Size], *layers: Layer) -> GraphPair:
-    """Input `x`, layers `l0`, `l1` and so on, output `y`."""
-
-    def make(b: Builder) -> Mapping[str, Value]:
-        y = b.input("x", TensorType(tuple(shape)))
-        for position, layer in enumerate(layers):
-            y = call(b, f"l{position}", layer, y)
-        return {"y": y}
-
-    return graphs(make)
-
-
-def draw_weights(pair: GraphPair) -> Arrays:
-    """No zeros, nothing symmetric; variances are above 0."""
-    rng = np.random.default_rng(7)
-    drawn = {held.path: rng.normal(0.3, 1, held.value.shape).astype(np.float32) for held in pair.inference.state}
-    return {path: np.abs(array) + 0.1 if path.endswith("running_var") else array for path, array in drawn.items()}
 
 
 def draw(shape: Sequence[Size], **sizes: int) -> np.ndarray[Any, Any]:
@@ -91,8 +53,3 @@ def compiled(pair: GraphPair, dtype: str = "float32", **options: Any) -> Any:
 
 def image(batch: int, size: int = 7) -> np.ndarray[Any, Any]:
     return draw((batch, 3, size, size))
-
-
-def assert_close(got: Any, expected: Any, tolerance: float, floor: float = 0.0) -> None:
-    assert got.shape == expected.shape
-    assert np.max(np.abs(got - expected)) <= tolerance * max(float(np.max(np.abs(expected))), floor)

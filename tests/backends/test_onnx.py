@@ -28,23 +28,8 @@ from netspec_onnx import model as onnx_model
 from netspec_onnx.fused import FUSED
 from netspec_onnx.lowerings import GAPS, LOWERINGS
 from netspec_onnx.tape import Tape
-from tests.backends.onnx_graphs import (
-    BATCH,
-    HEIGHT,
-    IMAGE,
-    SIZES,
-    TIME,
-    assert_close,
-    call,
-    chain,
-    check,
-    compile_model,
-    draw_inputs,
-    draw_weights,
-    graphs,
-    operators,
-    reference,
-)
+from tests.backends.graphs import BATCH, HEIGHT, IMAGE, TIME, assert_close, call, chain, draw_weights, graphs
+from tests.backends.onnx_graphs import SIZES, check, compile_model, draw_inputs, operators, reference
 
 # ------------------------------------------------------------------------------------------------- layers, one by one
 

@@ -26,23 +26,8 @@ from netspec_onnx.export import export
 from netspec_onnx.file import WeightedModel, write_model
 from netspec_onnx.fused import FUSED
 from netspec_onnx.lowerings import LOWERINGS
-from tests.backends.onnx_graphs import (
-    BATCH,
-    HEIGHT,
-    SIZES,
-    TIME,
-    assert_close,
-    call,
-    chain,
-    check,
-    compile_model,
-    draw_inputs,
-    draw_weights,
-    graphs,
-    operators,
-    reference,
-    shape_of,
-)
+from tests.backends.graphs import BATCH, HEIGHT, TIME, assert_close, call, chain, draw_weights, graphs
+from tests.backends.onnx_graphs import SIZES, check, compile_model, draw_inputs, operators, reference, shape_of
 
 
 def _small(b: Builder) -> Mapping[str, Value]:
@@ -86,7 +71,7 @@ def test_names_dimensions_and_initializers(tmp_path: Path) -> None:
     export(SMALL, WEIGHTS, path)
     model = onnx.load(path)
     check(model)
-    assert (model.producer_name, model.graph.name) == ("netspec", "small")
+    assert (model.producer_name, model.graph.name) == ("netspec", "small-model")
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 21)]
     graph = model.graph
     assert {value.name: shape_of(value) for value in graph.input} == {

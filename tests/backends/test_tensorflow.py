@@ -22,18 +22,8 @@ from netspec.graph.types import TensorType
 from netspec.layers.base import Layer
 from netspec.passes.noise_inputs import noise_inputs
 from netspec_tensorflow.start_up import import_tensorflow
-from tests.backends.tensorflow_graphs import (
-    BATCH,
-    HEIGHT,
-    assert_close,
-    call,
-    chain,
-    compiled,
-    draw,
-    draw_weights,
-    graphs,
-    image,
-)
+from tests.backends.graphs import BATCH, IMAGE, assert_close, call, chain, draw_weights, graphs
+from tests.backends.tensorflow_graphs import compiled, draw, image
 
 import_tensorflow()
 import tensorflow as tf  # noqa: E402
@@ -42,7 +32,6 @@ from netspec_tensorflow.model import TensorFlowModel  # noqa: E402
 from netspec_tensorflow.module import identifiers  # noqa: E402
 
 BACKEND = netspec_tensorflow.backend
-IMAGE = (BATCH, 3, HEIGHT, HEIGHT)
 
 
 def small(b: Builder) -> Mapping[str, Value]:
@@ -340,7 +329,7 @@ USE = """
 import sys, numpy, netspec_tensorflow
 assert "tensorflow" not in sys.modules
 import netspec.layers as L
-from tests.backends.tensorflow_graphs import BATCH, chain
+from tests.backends.graphs import BATCH, chain
 pair = chain((BATCH, 2), L.Tanh())
 for _ in range(6):  # six models are no reason for a warning about tracing
     netspec_tensorflow.backend.compile(pair, {}).gradients(numpy.ones((3, 2)), cotangent=numpy.ones((3, 2)))

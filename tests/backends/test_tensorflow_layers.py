@@ -19,20 +19,8 @@ from netspec.graph.types import TensorType
 from netspec.layers.base import Layer
 from netspec_tensorflow import TensorFlowBackend
 from netspec_tensorflow.start_up import import_tensorflow
-from tests.backends.tensorflow_graphs import (
-    BATCH,
-    HEIGHT,
-    WIDTH,
-    agree_with_reference,
-    assert_close,
-    call,
-    chain,
-    compiled,
-    draw,
-    draw_weights,
-    graphs,
-    image,
-)
+from tests.backends.graphs import BATCH, HEIGHT, IMAGE, WIDTH, assert_close, call, chain, draw_weights, graphs
+from tests.backends.tensorflow_graphs import agree_with_reference, compiled, draw, image
 
 import_tensorflow()
 import tensorflow as tf  # noqa: E402
@@ -42,7 +30,6 @@ from netspec_tensorflow.lowerings import LOWERINGS  # noqa: E402
 from netspec_tensorflow.matrices import store_transposed  # noqa: E402
 
 BACKEND = netspec_tensorflow.backend
-IMAGE = (BATCH, 3, HEIGHT, HEIGHT)
 
 # Changes no number, but has its output as [batch, height, width, channels], as the fused forms want it.
 LAST = L.MaxPool2d(kernel_size=1)

@@ -15,7 +15,8 @@ import netspec_tensorflow
 from netspec.graph.dims import Size
 from netspec.layers.base import Layer
 from netspec_tensorflow.start_up import import_tensorflow
-from tests.backends.tensorflow_graphs import BATCH, HEIGHT, WIDTH, agree_with_reference, chain, draw
+from tests.backends.graphs import BATCH, HEIGHT, WIDTH, chain
+from tests.backends.tensorflow_graphs import agree_with_reference, draw
 
 ONEDNN = os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0"
 

@@ -1,4 +1,4 @@
-"""Running commands of `netspec` inside the test's process."""
+"""Running commands of `netspec` inside the test's process, and reading YAML with each of the two parsers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from netspec.cli import main
+from netspec.language import yaml_reader
+from tests.core.reading import PARSERS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -32,3 +34,9 @@ def spec(tmp_path: Path) -> Callable[[str], str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture(params=PARSERS, ids=["C parser", "Python parser"])
+def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs the test with the parser in C and with the one in Python."""
+    monkeypatch.setattr(yaml_reader, "PARSER", request.param)

@@ -147,8 +147,8 @@ layers:
     ("init", "message"),
     [
         ("{wieght: zeros}", "4:10: a: init of wieght: its parameters are weight, bias; did you mean weight?"),
-        ("{weight: zeroes}", "4:66: a: init of weight: unknown initialiser 'zeroes'; did you mean zeros?"),
-        ("{weight: {type: normal, sd: 1}}", "4:66: a: init of weight: normal: unknown field 'sd'"),
+        ("{weight: zeroes}", "4:66: a: init of weight: unknown initialiser zeroes; did you mean zeros?"),
+        ("{weight: {type: normal, sd: 1}}", "4:66: a: init of weight: normal: unknown field sd"),
         ("{weight: {std: 1}}", "4:66: a: init of weight: the type of an initialiser is a word"),
         ("{weight: 3}", "4:66: a: init of weight: expected an initialiser"),
         ("[zeros]", "4:57: a: init: expected a mapping from parameters to initialisers"),

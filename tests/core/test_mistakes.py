@@ -140,7 +140,7 @@ freeze: [3]
         "s.yaml:7:22: input y: expected a positive integer or the word of a symbolic dimension, got -1",
         "s.yaml:10:34: 1 (conv2d): out_channels: expected a positive integer, got text 'yes'",
         "s.yaml:10:55: 1 (conv2d): unknown field strid; did you mean stride?",
-        "s.yaml:10:80: 1 (conv2d): init of weight: unknown initialiser 'normall'; did you mean normal?",
+        "s.yaml:10:80: 1 (conv2d): init of weight: unknown initialiser normall; did you mean normal?",
         "s.yaml:10:98: 1 (conv2d): frozen: expected true, false or weights, got text 'perhaps'",
         "s.yaml:13:12: unknown layer type conv; did you mean conv2d?",
         (

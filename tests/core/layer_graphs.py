@@ -1,0 +1,30 @@
+"""A graph of one layer, for the tests of layers."""
+
+from __future__ import annotations
+
+from netspec.graph.builder import Builder, Entry
+from netspec.graph.dims import Size, symbol
+from netspec.graph.graph import Graph, Origin, Param
+from netspec.graph.types import DType, TensorType
+from netspec.layers.base import Layer
+
+B, H, W, T = (symbol(name) for name in ("batch", "h", "w", "time"))
+
+
+Shape = tuple[Size, ...]
+
+
+def graph_of(layer: Layer, *shapes: Shape, dtype: DType = "float", training: bool = False) -> Graph:
+    """A graph of this one layer, called `it`."""
+    b = Builder("one", training)
+    inputs = [b.input(f"x{k}", TensorType(shape, dtype)) for k, shape in enumerate(shapes)]
+    (output,) = b.call(layer, Entry(Origin("it", None)), inputs)
+    return b.finish({"y": output})
+
+
+def shape_of(layer: Layer, *shapes: Shape, dtype: DType = "float", training: bool = False) -> Shape:
+    return graph_of(layer, *shapes, dtype=dtype, training=training).outputs[0].value.shape
+
+
+def state_of(graph: Graph) -> dict[str, tuple[str, Shape]]:
+    return {held.path: ("param" if isinstance(held, Param) else "buffer", held.value.shape) for held in graph.state}
