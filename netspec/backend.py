@@ -34,24 +34,38 @@ class Backend(ABC):
     """A target. One instance stands in each adapter package as `backend` and imports its framework when it compiles.
 
     `lowerings` maps every primitive to a native function, `fused` a layer type to a native form of the whole layer,
-    `gaps` names the primitives that are missing, each with its reason.
+    `gaps` names the primitives that are missing, each with its reason. Tables that are given stand in for the package's
+    own, as the tests do to plant a mistake.
     """
 
     name: str
     extra: str  # the extra of the distribution that installs the framework
     requires: tuple[str, ...]  # modules that must be importable
-    distributions: tuple[
-        str, ...
-    ]  # installed packages whose versions `netspec backends` prints, the first that is there
+    # Installed packages whose version `netspec backends` prints: the first that is there.
+    distributions: tuple[str, ...]
     inference_only: bool = False
 
-    @property
-    @abstractmethod
-    def lowerings(self) -> Lowerings: ...
+    def __init__(self, lowerings: Lowerings | None = None, fused: Fused | None = None) -> None:
+        self._lowerings = lowerings
+        self._fused = fused
 
     @property
+    def lowerings(self) -> Lowerings:
+        """The table of primitives in use."""
+        return self.own_lowerings() if self._lowerings is None else self._lowerings
+
+    @property
+    def fused(self) -> Fused:
+        """The table of fused forms in use."""
+        return self.own_fused() if self._fused is None else self._fused
+
     @abstractmethod
-    def fused(self) -> Fused: ...
+    def own_lowerings(self) -> Lowerings:
+        """The package's table of primitives; imports the framework."""
+
+    @abstractmethod
+    def own_fused(self) -> Fused:
+        """The package's table of fused forms; imports the framework."""
 
     @property
     def gaps(self) -> Mapping[type[Op], str]:

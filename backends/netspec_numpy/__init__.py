@@ -24,21 +24,20 @@ class NumpyBackend(Backend):
 
     name = "numpy"
     extra = ""  # NumPy comes with netspec itself
-    requires = ("numpy",)
+    requires: tuple[str, ...] = ("numpy",)
     distributions = ("numpy",)
 
     def __init__(self, lowerings: Lowerings | None = None, vjps: Vjps | None = None) -> None:
-        """The backend with other tables than its own."""
-        self._lowerings = lowerings
+        super().__init__(lowerings)
         self._vjps = vjps
 
-    @property
-    def lowerings(self) -> Lowerings:
-        if self._lowerings is None:
-            from netspec_numpy.lowerings import LOWERINGS
+    def own_lowerings(self) -> Lowerings:
+        from netspec_numpy.lowerings import LOWERINGS
 
-            return LOWERINGS
-        return self._lowerings
+        return LOWERINGS
+
+    def own_fused(self) -> Fused:
+        return {}
 
     @property
     def vjps(self) -> Vjps:
@@ -54,10 +53,6 @@ class NumpyBackend(Backend):
 
         roundings = Roundings(seed, unit)
         return NumpyBackend(roundings.of_lowerings(self.lowerings), roundings.of_vjps(self.vjps))
-
-    @property
-    def fused(self) -> Fused:
-        return {}
 
     def compile(
         self, graphs: GraphPair, weights: Mapping[str, Any], dtype: FloatType = "float64", device: str | None = None

@@ -27,21 +27,15 @@ class OnnxBackend(Backend):
     distributions = ("onnxruntime", "onnxruntime-gpu")
     inference_only = True
 
-    def __init__(self, lowerings: Lowerings | None = None, fused: Fused | None = None) -> None:
-        self._lowerings = lowerings
-        self._fused = fused
-
-    @property
-    def lowerings(self) -> Lowerings:
+    def own_lowerings(self) -> Lowerings:
         from netspec_onnx.lowerings import LOWERINGS
 
-        return LOWERINGS if self._lowerings is None else self._lowerings
+        return LOWERINGS
 
-    @property
-    def fused(self) -> Fused:
+    def own_fused(self) -> Fused:
         from netspec_onnx.fused import FUSED
 
-        return FUSED if self._fused is None else self._fused
+        return FUSED
 
     @property
     def gaps(self) -> Mapping[type[Op], str]:

@@ -21,23 +21,13 @@ class TensorFlowBackend(Backend):
     requires = ("tensorflow",)
     distributions = ("tensorflow", "tensorflow-cpu")
 
-    def __init__(self, lowerings: Lowerings | None = None, fused: Fused | None = None) -> None:
-        self._lowerings = lowerings
-        self._fused = fused
-
-    @property
-    def lowerings(self) -> Lowerings:
-        if self._lowerings is not None:
-            return self._lowerings
+    def own_lowerings(self) -> Lowerings:
         import_tensorflow()
         from netspec_tensorflow.lowerings import LOWERINGS
 
         return LOWERINGS
 
-    @property
-    def fused(self) -> Fused:
-        if self._fused is not None:
-            return self._fused
+    def own_fused(self) -> Fused:
         import_tensorflow()
         from netspec_tensorflow.fused import FUSED
 

@@ -20,22 +20,12 @@ class TorchBackend(Backend):
     requires = ("torch",)
     distributions = ("torch",)
 
-    def __init__(self, lowerings: Lowerings | None = None, fused: Fused | None = None) -> None:
-        self._lowerings = lowerings
-        self._fused = fused
-
-    @property
-    def lowerings(self) -> Lowerings:
-        if self._lowerings is not None:
-            return self._lowerings
+    def own_lowerings(self) -> Lowerings:
         from netspec_torch.lowerings import LOWERINGS
 
         return LOWERINGS
 
-    @property
-    def fused(self) -> Fused:
-        if self._fused is not None:
-            return self._fused
+    def own_fused(self) -> Fused:
         from netspec_torch.fused import FUSED
 
         return FUSED

@@ -71,7 +71,7 @@ def test_agrees_with_the_reference(worker: Worker, row: Row) -> None:
 def test_bodies_agree_with_the_reference(worker: Worker, row: Row) -> None:
     if worker.backend.name in BODIES_ONLY:  # then the test above has run them; test_tables holds the list to that
         return
-    bodies = type(worker.backend)(fused={})  # type: ignore[call-arg]
+    bodies = type(worker.backend)(fused={})
     if worker.backend.inference_only and row.training:
         with pytest.raises(BackendError, match="inference only"):
             run(worker, row, bodies)

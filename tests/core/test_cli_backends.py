@@ -122,12 +122,10 @@ class MissingBackend(Backend):
     distributions = ("numpy",)  # installed, but no use alone
     inference_only = True
 
-    @property
-    def lowerings(self) -> Lowerings:
+    def own_lowerings(self) -> Lowerings:
         return {}
 
-    @property
-    def fused(self) -> Fused:
+    def own_fused(self) -> Fused:
         return {}
 
     def compile(self, *given: Any, **named: Any) -> Any:
