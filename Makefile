@@ -6,16 +6,19 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint bench format clean
+.PHONY: help demo test test-thorough lint bench format clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED) ## build LeNet on every backend and compare them on real handwritten digits
 	@$(BIN)/python examples/demo.py
 
-test: $(INSTALLED) ## run all tests
-	@$(BIN)/pytest
+test: $(INSTALLED) ## run all tests, in two processes
+	@$(BIN)/pytest -n 2 --dist loadgroup
+
+test-thorough: $(INSTALLED) ## run what takes too long for every run: the other planted mistakes
+	@$(BIN)/pytest -m thorough
 
 lint: $(INSTALLED) ## check style, types, imports and spelling
 	@$(BIN)/ruff check

@@ -125,7 +125,11 @@ def test_convolution(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "limit", "value"),
-    [("2 groups", "MAX_SPLIT", 1), ("6 groups", "MAX_SPLIT", 8), ("6 groups", "MAX_GROUPED_BYTES", 0)],
+    [
+        ("2 groups", "MAX_SPLIT", 1),
+        ("6 groups, stride, dilation", "MAX_SPLIT", 8),
+        ("6 groups, 1x1", "MAX_GROUPED_BYTES", 0),
+    ],
 )
 def test_groups_in_either_form(name: str, limit: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolutions, limit, value)

@@ -32,7 +32,12 @@ TARGETS: list[tuple[str, FloatType]] = [
 BODIES_ONLY = {"jax"}
 
 
-@pytest.fixture(scope="module", params=TARGETS, ids="-".join)
+@pytest.fixture(
+    scope="module",
+    # One process of the test run for each: it starts the backend once.
+    params=[pytest.param(target, marks=pytest.mark.xdist_group("-".join(target))) for target in TARGETS],
+    ids="-".join,
+)
 def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
     name, dtype = request.param
     with Worker(find_backend(name), dtype) as started:
