@@ -26,8 +26,8 @@ from rich.table import Table
 
 import netspec
 from netspec.backend import FloatType, find_backend
+from netspec.compare.case import Case, evaluate_reference, make_case
 from netspec.compare.tolerance import FLOAT64_LIMIT, Key, Reference, max_difference, tensors_of
-from netspec.compare.verify import Case, evaluate_reference, make_case
 from netspec.model import Arrays, Evaluation
 from netspec.spec import Spec
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from netspec.compare.case import Case
 from netspec.compare.report import BackendReport, FirstDifference, TensorError
 from netspec.compare.tolerance import Key, Reference, tensors_of
 from netspec.graph.dims import evaluate
@@ -15,10 +16,7 @@ from netspec.graph.graph import Call, Graph, Origin
 from netspec.model import Evaluation
 from netspec.passes.expose import NODE, PROBE, expose_outputs, node_names, probe, probe_names
 
-if TYPE_CHECKING:
-    from netspec.compare.verify import Case
-
-Rerun = Callable[["Case"], tuple[Reference, Evaluation]]
+Rerun = Callable[[Case], tuple[Reference, Evaluation]]
 WITHOUT_BOUND = float("inf")
 
 

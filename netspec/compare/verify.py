@@ -5,51 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
-
-import numpy as np
+from typing import Any
 
 from netspec.backend import Backend, FloatType, backends, find_backend
-from netspec.compare.drawing import SEED, draw_cotangents, draw_inputs, draw_sizes, draw_weights, given_inputs
+from netspec.compare.case import REFERENCE, Case, evaluate_reference, make_case
 from netspec.compare.locate import WITHOUT_BOUND, first_difference
 from netspec.compare.report import BackendReport, Report, TensorError
 from netspec.compare.session import Answer, Task
-from netspec.compare.tolerance import DRAWS, UNIT_ROUNDOFF, Key, Reference, reference, tensors_of
+from netspec.compare.tolerance import Key, Reference, tensors_of
 from netspec.compare.worker import Worker, Workers
 from netspec.errors import BackendError
 from netspec.graph.graph import Graph, GraphPair
-from netspec.model import Arrays, Evaluation, InputCheck
-from netspec.passes.noise_inputs import noise_inputs
+from netspec.model import Evaluation
 from netspec.spec import Spec
-from netspec.weights.generator import draw_normal
 
-REFERENCE = "numpy"
 INFERENCE_ONLY = "inference only"
 # Processes at a time: a framework's start is mostly one thread's work, and its memory is large.
 PROCESSES = 2
-
-
-@dataclass(frozen=True)
-class Case:
-    """One thing to compare: graphs with their random numbers as inputs, and what they run on."""
-
-    graphs: GraphPair
-    training: bool
-    weights: Arrays
-    inputs: Arrays
-    cotangents: Arrays
-    sizes: Mapping[str, int]
-
-    @property
-    def graph(self) -> Graph:
-        return self.graphs.of(self.training)
-
-
-class ReferenceBackend(Protocol):
-    """What the reference can do beside being a backend."""
-
-    def rounding(self, seed: int, unit: float) -> Backend:
-        """The same backend with random roundings of size `unit` in all that it computes."""
 
 
 @dataclass(frozen=True)
@@ -126,51 +98,6 @@ def _targets(chosen: Sequence[str | Backend] | None) -> list[Backend]:
     if not names or len(set(names)) < len(names):
         raise BackendError(f"backends must be one or more, of different names, got {', '.join(names) or 'none'}")
     return found
-
-
-def make_case(
-    graphs: GraphPair,
-    training: bool,
-    dtype: FloatType,
-    data: Mapping[str, Any] | None = None,
-    dims: Mapping[str, int] | None = None,
-) -> Case:
-    """Sizes, inputs, weights and cotangents for one mode, and the graph of that mode with its noise as inputs."""
-    graph, noise = noise_inputs(graphs.of(training))
-    pair = replace(graphs, training=graph) if training else replace(graphs, inference=graph)
-    if data is None:
-        sizes = draw_sizes(graph, dims or {})
-        inputs = draw_inputs(graph, sizes, noise)
-    else:
-        inputs = given_inputs(graph, data, noise, dtype)
-        sizes = InputCheck(graph)(inputs)
-    return Case(pair, training, draw_weights(graph), inputs, draw_cotangents(graph, sizes), sizes)
-
-
-def evaluate_reference(case: Case, dtype: FloatType) -> Reference:
-    """The float64 reference of a case; to judge float32, also how far float32 roundings move it."""
-    backend = find_backend(REFERENCE)
-    exact = backend.compile(case.graphs, case.weights, "float64").evaluate(case.inputs, *_asked(case))
-    return reference(case.graph, case.sizes, exact, _rounded(case, backend) if dtype == "float32" else ())
-
-
-def _rounded(case: Case, backend: Backend) -> Iterator[Evaluation]:
-    """The same pass, 8 times, with a random float32 rounding in inputs, weights and every number computed."""
-    floats = {entry.name for entry in case.graph.inputs if entry.value.type.dtype == "float"}
-    for draw in range(DRAWS):
-        rounding = cast(ReferenceBackend, backend).rounding(draw, UNIT_ROUNDOFF)
-        inputs = {name: _shaken(f"input:{name}", a, draw) if name in floats else a for name, a in case.inputs.items()}
-        weights = {path: _shaken(path, array, draw) for path, array in case.weights.items()}
-        yield rounding.compile(case.graphs, weights, "float64").evaluate(inputs, *_asked(case))
-
-
-def _asked(case: Case) -> tuple[Arrays | None, bool]:
-    return case.cotangents or None, case.training
-
-
-def _shaken(name: str, array: Any, draw: int) -> Any:
-    noise = draw_normal(SEED, f"roundings:{draw}:{name}", array.shape)
-    return np.asarray(array, "float64") * (1 + UNIT_ROUNDOFF * noise.astype("float64"))
 
 
 def _judge(job: Job, expected: Future[Reference], workers: Workers) -> BackendReport:

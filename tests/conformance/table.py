@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from netspec.backend import FloatType
+from netspec.compare.case import Case, evaluate_reference, make_case
 from netspec.compare.tolerance import Reference
-from netspec.compare.verify import Case, evaluate_reference, make_case
 from netspec.graph.graph import Graph
 from netspec.graph.printer import print_graph
 from netspec.spec import Spec, load
