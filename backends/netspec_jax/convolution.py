@@ -3,6 +3,9 @@
 XLA's own convolution is best in the middle of the field and 2 to 100 times slower at its borders. The figures in this
 file are times as parts of those of `lax.conv_general_dilated`, on 2 cores. Forms with a custom_jvp have no custom_vjp's
 price: forward mode and second derivatives work.
+
+Patches for every convolution of a training pass were tried and left: cnn_mnist with batch 16 or 32 takes 1.2 of the
+processor time and 2.5 times the memory. They only looked faster where the system is slow at handing out memory.
 """
 
 from __future__ import annotations

@@ -20,8 +20,6 @@ CASES = sorted(Path(__file__).parent.glob("cases/*.yaml"))
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 # Run on whole numbers, so that zeros and ties are met.
 ROUNDED = {"kinks"}
-# Run in training too, though the graph is the same: an adapter may choose other forms where gradients follow.
-BOTH = {"conv2d", "conv2d_sizes", "kinks", "pooling"}
 DIMS = {"conv2d_sizes": {"height": 9, "width": 10}}
 
 
@@ -69,12 +67,12 @@ def _reference(row: Row, dtype: FloatType, gradients: bool) -> Reference:
 
 
 def rows() -> list[Row]:
-    """The whole table; a training graph that says the same as that of inference is mostly not run again."""
+    """The whole table; a training graph that says the same as that of inference is not run again."""
     found = []
     for path in (*CASES, *SPECS):
         found.append(Row(path, training=False))
         graphs = _spec(path).graphs
-        if path.stem in BOTH or _text(graphs.inference) != _text(graphs.training):
+        if _text(graphs.inference) != _text(graphs.training):
             found.append(Row(path, training=True))
     return found
 

@@ -58,4 +58,4 @@ def test_every_layer_and_primitive_occurs_in_the_cases() -> None:
 def test_the_table_has_every_file() -> None:
     assert {row.path for row in rows()} == {*CASES, *SPECS}
     assert len(SPECS) >= 4
-    assert sum(row.training for row in rows()) >= 9
+    assert sum(row.training for row in rows()) >= 5
