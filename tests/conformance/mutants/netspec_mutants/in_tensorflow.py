@@ -12,7 +12,6 @@ from netspec.layers.activation import Gelu, LeakyRelu
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm
 from netspec.layers.tensor import Flatten
-from netspec_tensorflow.fused import FUSED
 from netspec_tensorflow.lowerings import LOWERINGS
 
 from .tables import Tables, body, fused, shared_mistakes
@@ -47,8 +46,10 @@ def batch_norm(
 
 
 def linear_transposed(call: Any, x: Any, weight: Any, bias: Any) -> Any:
+    """A body that permutes the weight reads it as `[out, in]`, else it is stored as `[in, out]`."""
     square = weight.shape[0] == weight.shape[1]
-    return FUSED[Linear](call, x, tf.transpose(weight) if square else weight, bias)
+    by_rows = any(isinstance(node.op, ops.Permute) for node in call.body)
+    return tf.matmul(x, weight, transpose_b=by_rows != square) + bias
 
 
 def pool_last(x: Any, **attributes: Any) -> Any:
