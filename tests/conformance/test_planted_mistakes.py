@@ -2,7 +2,7 @@
 
 Many mutants share one command, each in a process of its own. A mistake is planted in the table of a backend (or in what
 its model hands over), never in the spec; the entry that it hits is known beforehand. Each mutant compiles three graphs,
-which TensorFlow and JAX take 10 s for: of theirs a few run by default, the others by `make test-thorough`.
+which takes 3 to 10 s: some run by default, the others by `make test-thorough`.
 """
 
 from __future__ import annotations
@@ -186,16 +186,19 @@ def cases() -> Iterator[tuple[str, str, str, str]]:
 
 
 CASES = list(cases())
-# What runs by default of the frameworks that compile slowly.
+# What runs by default: every kind of mistake that the search for the node tells apart, on every framework.
 QUICK = {
+    *("torch_padding_side", "torch_kernel_flipped", "torch_batch_norm_reversed", "torch_linear_transposed"),
+    *("torch_padding_trained", "torch_frozen_gradient", "torch_relu_kink", "torch_leaky_kink", "torch_tanh_twice"),
+    *("torch_buffer_nan", "onnx_pool_divisor", "onnx_softmax_axis", "onnx_flatten_channels_last"),
     *("tensorflow_batch_norm_eps", "tensorflow_frozen_moves", "tensorflow_pool_last"),
     *("jax_gelu_tanh", "jax_batch_norm_biased", "jax_leaky_kink"),
 }
 
 
 def is_thorough(mutant: str) -> bool:
-    """Whether a mutant takes too long for every run of the tests."""
-    return mutant.startswith(("tensorflow_", "jax_")) and mutant not in QUICK
+    """Whether a mutant is left to `make test-thorough`."""
+    return mutant not in QUICK
 
 
 class Runs:
@@ -261,7 +264,9 @@ def test_mistake_is_caught_and_named(runs: Runs, group: str, dtype: str, mutant:
     assert row["first_difference"]["error"] > 1e-10
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(
+    "group", ["layers", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("training", "kinks"))]
+)
 def test_the_same_wrapper_without_a_mistake_agrees(runs: Runs, group: str) -> None:
     backends = [f"{base}_nothing" for base in ("torch", "tensorflow", "jax", "onnx")]
     status, found = read(runs.verify(group, "float32", backends))
@@ -279,6 +284,8 @@ def test_one_mistake_among_several_backends_is_a_disagreement(runs: Runs) -> Non
 
 
 def test_there_are_enough_mistakes_on_every_framework() -> None:
+    assert {mutant for _, _, mutant, _ in CASES} >= QUICK
+    assert len({mutant.partition("_")[2] for mutant in QUICK}) >= 16
     planted = [(base, mistake) for _, _, name, _ in CASES for base, _, mistake in [name.partition("_")]]
     assert len({mistake for _, mistake in planted}) >= 16
     for base in ("torch", "tensorflow", "jax", "onnx"):
