@@ -15,7 +15,7 @@ demo: $(INSTALLED) ## build LeNet on every backend and compare them on real hand
 	@$(BIN)/python examples/demo.py
 
 test: $(INSTALLED) ## run all tests, in two processes
-	@$(BIN)/pytest -n 2 --dist loadgroup
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 test-thorough: $(INSTALLED) ## run what takes too long for every run: the other planted mistakes
 	@$(BIN)/pytest -m thorough

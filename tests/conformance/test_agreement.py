@@ -37,12 +37,9 @@ BODIES = [
 ]
 
 
-def grouped(targets: list[Target]) -> pytest.MarkDecorator:
-    """One process of the test run for each target: it starts the backend once."""
-    params = [
-        pytest.param(target, marks=pytest.mark.xdist_group("-".join(target)), id="-".join(target)) for target in targets
-    ]
-    return pytest.mark.parametrize("worker", params, indirect=True, scope="module")
+def on(targets: list[Target]) -> pytest.MarkDecorator:
+    """Run a test on each target, all of its rows one after another: the backend starts once."""
+    return pytest.mark.parametrize("worker", targets, indirect=True, scope="module", ids="-".join)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +67,7 @@ def assert_agrees(report: BackendReport) -> None:
     assert report.agree
 
 
-@grouped(TARGETS)
+@on(TARGETS)
 @every_row
 def test_agrees_with_the_reference(worker: Worker, row: Row) -> None:
     if worker.backend.inference_only and row.training:
@@ -80,7 +77,7 @@ def test_agrees_with_the_reference(worker: Worker, row: Row) -> None:
         assert_agrees(run(worker, row, worker.backend))
 
 
-@grouped(BODIES)
+@on(BODIES)
 @every_row
 def test_bodies_agree_with_the_reference(worker: Worker, row: Row) -> None:
     bodies = type(worker.backend)(fused={})

@@ -19,9 +19,6 @@ import pytest
 
 from tests.conformance.command import mutants, strict_json, verify
 
-# One process of the test run: its commands are shared.
-pytestmark = pytest.mark.xdist_group("planted")
-
 # Every layer once where it can be taken for another: uneven padding, a square weight, equal sizes, a padding row.
 LAYERS = """\
 netspec: 1

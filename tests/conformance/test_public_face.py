@@ -14,9 +14,6 @@ import pytest
 
 from netspec.spec import load
 
-# One process of the test run: each backend's program runs once.
-pytestmark = pytest.mark.xdist_group("face")
-
 BACKENDS = ["numpy", "torch", "tensorflow", "jax", "onnx"]
 TRAINED = BACKENDS[:-1]
 ROOT = Path(__file__).parents[2]

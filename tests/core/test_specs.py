@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import netspec
-from netspec.spec import loads
 
 SPECS = Path(__file__).parents[2] / "specs"
 NAMES = sorted(path.stem for path in SPECS.glob("*.yaml"))
@@ -84,10 +84,13 @@ def test_there_are_the_specs_that_are_tested_here() -> None:
     assert {"perceptron", "lenet", "cnn_mnist", "residual"} <= set(NAMES)
 
 
-def seconds(layers: int) -> float:
-    """The least time of three to read and expand that many lines."""
-    head = "netspec: 1\ninputs: {x: {shape: [batch, 8]}}\nlayers:\n"
-    text = head + "  - {type: linear, out_features: 8, init: {bias: zeros}}\n" * layers
+GROWTH = """
+import sys, time
+from netspec.spec import loads
+
+def seconds(layers):
+    text = "netspec: 1\\ninputs: {x: {shape: [batch, 8]}}\\nlayers:\\n"
+    text += "  - {type: linear, out_features: 8, init: {bias: zeros}}\\n" * layers
     times = []
     for _ in range(3):
         start = time.process_time()
@@ -95,7 +98,12 @@ def seconds(layers: int) -> float:
         times.append(time.process_time() - start)
     return min(times)
 
+seconds(10)  # the classes of layers and initialisers are compiled when they are first used
+print(seconds(4000) / seconds(1000))
+"""
+
 
 def test_time_grows_with_the_number_of_layers_and_not_with_its_square() -> None:
-    seconds(10)  # the classes of layers and initialisers are compiled when they are first used
-    assert seconds(4000) < 9 * seconds(1000)  # four times the layers; their square would be sixteen
+    # Processor time, in a process of its own: in a large one the garbage collector has all else to look at too.
+    done = subprocess.run([sys.executable, "-c", GROWTH], check=True, capture_output=True, text=True)
+    assert float(done.stdout) < 10  # four times the layers; their square would be sixteen
