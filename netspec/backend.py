@@ -24,9 +24,10 @@ ENTRY_POINTS = "netspec.backends"
 FloatType = Literal["float32", "float64", "float16", "bfloat16"]
 FLOAT_TYPES: tuple[FloatType, ...] = get_args(FloatType)
 Lowerings = Mapping[type[Op], Callable[..., Any]]
-# A fused form gets the call, its inputs in order, and its parameters and buffers by local name. It returns the output
-# (a tuple of several), with the updates by local name behind it where the call has updates and the framework's
-# buffers do not change in place: (outputs, updates). NotImplemented means: run the body.
+# A fused form gets the call, its required inputs in order, the optional ones that are given by name, and its parameters
+# and buffers by local name. It returns the output (a tuple of several), with the updates by local name behind it where
+# the call has updates and the framework's buffers do not change in place: (outputs, updates). NotImplemented means:
+# run the body.
 Fused = Mapping[type, Callable[..., Any]]
 
 
@@ -182,7 +183,10 @@ class _Run:
 
     def _run_fused(self, call: Call, form: Callable[..., Any]) -> bool:
         state = {name: self.values[value] for name, value in (*call.params.items(), *call.buffers.items())}
-        result = form(call, *[self.values[value] for value in call.inputs], **state)
+        given = [self.values[value] for value in call.inputs]
+        required = len(given) - len(call.optional)
+        by_name = dict(zip(call.optional, given[required:], strict=True))
+        result = form(call, *given[:required], **by_name, **state)
         if result is NotImplemented:
             return False
         updates: Mapping[str, Any] = {}

@@ -217,7 +217,7 @@ def _input_names(call: Call) -> list[str]:
     names = input_names(type(call.layer))
     if names.variadic:
         return [f"x{number}" for number in range(len(call.inputs))]
-    return list((*names.required, *names.optional)[: len(call.inputs)])
+    return [*names.required, *call.optional]
 
 
 def _fields(layer: LayerConfiguration) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from netspec.errors import LanguageError, Mistake, Mistakes
+from netspec.expressions.values import Value as Plain
 from netspec.language.document import Node
 from netspec.language.scope import FollowsError, resolved, value_of
 from netspec.language.spec import EntrySpec, ModelSpec, Nodes, is_free
-from netspec.language.values import Value as Plain
 from netspec.layers import LAYER_TYPES
 from netspec.layers.base import Layer
 from netspec.layers.initializers import Initializer, parse_initializer

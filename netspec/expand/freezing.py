@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from netspec.errors import LanguageError, Location, Mistake, Mistakes, nearest, printable
+from netspec.expressions.values import Value as Plain
 from netspec.language.document import Node
 from netspec.language.names import Glob, last_match
 from netspec.language.scope import resolved, text_of, value_of
-from netspec.language.values import Value as Plain
 from netspec.layers.validation import shown
 
 # An entry's own word: True, False, "weights" (parameters only), or None where it says nothing.

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from netspec.errors import LanguageError, Location, Mistakes, nearest
+from netspec.expressions.values import ShapedValue
+from netspec.expressions.values import Value as Plain
 from netspec.graph.builder import Builder
 from netspec.graph.dims import Dim, Shape, Size, symbol
 from netspec.graph.graph import Origin, Value
@@ -14,8 +16,6 @@ from netspec.language.document import Node
 from netspec.language.names import check_identifier, check_name, is_identifier
 from netspec.language.scope import Scope, resolved, value_of
 from netspec.language.spec import ModelSpec
-from netspec.language.values import ShapedValue
-from netspec.language.values import Value as Plain
 from netspec.layers.validation import shown
 
 FLOAT_TYPES = ("float32", "float64", "float16", "bfloat16")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from netspec.errors import LanguageError, Location, Mistake, nearest
 from netspec.expand.configuration import default_initializers
+from netspec.expressions.values import Value as Plain
 from netspec.graph.graph import Graph
 from netspec.language.scope import resolved
 from netspec.language.spec import ModelSpec
-from netspec.language.values import Value as Plain
 
 
 def check_whole(graph: Graph, spec: ModelSpec, scope: Mapping[str, Plain]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from netspec.errors import NetspecError, ShapeError, nearest
@@ -53,6 +54,8 @@ from netspec.graph.types import DType, TensorType, check_type, normal_axis
 
 Axes = int | Sequence[int]
 
+NO_VALUES: Mapping[str, Value] = MappingProxyType({})
+
 
 class Expandable(LayerConfiguration, Protocol):
     """A layer as the Builder needs it: it emits its body."""
@@ -78,8 +81,8 @@ class Entry:
     tied: Mapping[str, str] = field(default_factory=dict)
 
     def path_of(self, name: str) -> str:
-        """The path of this entry's parameter or buffer `name`."""
-        return f"{self.origin.path}.{name}"
+        """The path of this entry's parameter or buffer `name`: the entry's own where the name is empty."""
+        return f"{self.origin.path}.{name}" if name else self.origin.path
 
 
 @dataclass
@@ -118,12 +121,14 @@ class Builder:
         """The symbols that some input shows the size of."""
         return {name for entry in self._inputs for name in map(is_symbol, entry.value.shape) if name is not None}
 
-    def call(self, layer: Expandable, entry: Entry, inputs: Sequence[Value]) -> tuple[Value, ...]:
-        """Expand `layer` on `inputs` into a Call and return its outputs."""
+    def call(
+        self, layer: Expandable, entry: Entry, inputs: Sequence[Value], optional: Mapping[str, Value] = NO_VALUES
+    ) -> tuple[Value, ...]:
+        """Expand `layer` on its required inputs and the optional ones that are given; return the Call's outputs."""
         assert self._call is None, "calls do not nest: a layer that uses another one expands it in its own body"
         self._call = _OpenCall(entry)
         try:
-            result = layer.expand(self, *inputs)
+            result = layer.expand(self, *inputs, **optional)
             opened = self._call
         finally:
             self._call = None
@@ -136,12 +141,13 @@ class Builder:
             Call(
                 layer=layer,
                 origin=entry.origin,
-                inputs=tuple(inputs),
+                inputs=(*inputs, *optional.values()),
                 params=opened.params,
                 buffers=opened.buffers,
                 body=tuple(opened.body),
                 outputs=outputs,
                 updates=opened.updates,
+                optional=tuple(optional),
             )
         )
         return outputs

@@ -137,6 +137,7 @@ class Call:
 
     The body reads `inputs`, `params`, `buffers` (both by local name: `weight`, `running_mean`) and its own values;
     `outputs` and `updates` (new values of buffers, by local name) are all that others may read of it.
+    The last of `inputs` are those that `optional` names: of a layer's optional inputs the ones that are given.
     `noise` are random numbers that come from outside instead of the body's own generator: then the body runs, as no
     fused form takes them. `channels_last` says that its values `[batch, channels, *spatial]` are held as
     `[batch, *spatial, channels]`.
@@ -152,6 +153,7 @@ class Call:
     updates: Mapping[str, Value]
     noise: tuple[Value, ...] = ()
     channels_last: bool = False
+    optional: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:

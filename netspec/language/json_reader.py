@@ -12,9 +12,10 @@ from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
 from netspec.errors import LanguageError, Location, Mistake
-from netspec.language import scalars
+from netspec.expressions import scalars
+from netspec.expressions.scalars import Scalar
 from netspec.language.budgets import Budget, check_nesting
-from netspec.language.document import Node, Scalar
+from netspec.language.document import Node
 from netspec.language.text import LINE_END, check_string
 
 _SPACE = re.compile(r"[ \t\r\n]*")

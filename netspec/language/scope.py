@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from netspec.errors import LanguageError, Location
+from netspec.expressions.evaluation import evaluate, fill
+from netspec.expressions.parser import contains, read_string
+from netspec.expressions.syntax import Expression, Template
+from netspec.expressions.values import Value
 from netspec.language.document import Node
-from netspec.language.evaluation import evaluate, fill
-from netspec.language.expressions import contains, read_string
-from netspec.language.syntax import Expression, Template
-from netspec.language.values import Value
 
 
 class FollowsError(LanguageError):

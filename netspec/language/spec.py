@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netspec.errors import LanguageError, Location, Mistakes, nearest, printable
+from netspec.expressions.parser import contains
 from netspec.language.document import NO_KEYS, Document, Node
-from netspec.language.expressions import contains
 from netspec.layers import LAYER_TYPES
 
 VERSION = 1

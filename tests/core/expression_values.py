@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import pytest
 
 from netspec.errors import LanguageError, Location
+from netspec.expressions.evaluation import evaluate
+from netspec.expressions.parser import parse
+from netspec.expressions.place import Place
+from netspec.expressions.values import ShapedValue, Value
 from netspec.graph.dims import symbol
-from netspec.language.document import Place
-from netspec.language.evaluation import evaluate
-from netspec.language.expressions import parse
-from netspec.language.values import ShapedValue, Value
 
 BATCH, TIME = symbol("batch"), symbol("time")
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from netspec.errors import LanguageError
-from netspec.language.evaluation import evaluate, fill
-from netspec.language.expressions import FUNCTIONS, closing, contains, parse, read_string
-from netspec.language.syntax import Arithmetic, Expression, Template, free_names
-from netspec.language.values import Value
+from netspec.expressions.evaluation import evaluate, fill
+from netspec.expressions.parser import FUNCTIONS, closing, contains, parse, read_string
+from netspec.expressions.syntax import Arithmetic, Expression, Template, free_names
+from netspec.expressions.values import Value
 from tests.core.expression_values import BATCH, EXACT, NAMES, TIME, refusal, value_of
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from netspec.errors import LanguageError
+from netspec.expressions.parser import MAX_LENGTH
+from netspec.expressions.values import Value
 from netspec.graph.dims import symbol
-from netspec.language.expressions import MAX_LENGTH
-from netspec.language.values import Value
 from tests.core.expression_values import refusal, value_of
 
 

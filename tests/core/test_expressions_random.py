@@ -8,12 +8,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from netspec.errors import LanguageError
+from netspec.expressions.evaluation import evaluate
+from netspec.expressions.parser import MAX_LENGTH, read_string
+from netspec.expressions.place import Place
+from netspec.expressions.syntax import Expression, Template
+from netspec.expressions.values import Value
 from netspec.graph.dims import Dim, Size
-from netspec.language.document import Place
-from netspec.language.evaluation import evaluate
-from netspec.language.expressions import MAX_LENGTH, read_string
-from netspec.language.syntax import Expression, Template
-from netspec.language.values import Value
 from tests.core.expression_values import BATCH, EXACT, NAMES, START, refusal, value_of
 
 SMALL = st.integers(0, 20).map(str)

@@ -7,10 +7,10 @@ import time
 import pytest
 
 from netspec.errors import LanguageError
-from netspec.language.document import Place
-from netspec.language.evaluation import evaluate, fill
-from netspec.language.expressions import parse, read_string
-from netspec.language.syntax import Template
+from netspec.expressions.evaluation import evaluate, fill
+from netspec.expressions.parser import parse, read_string
+from netspec.expressions.place import Place
+from netspec.expressions.syntax import Template
 from tests.core.expression_values import EXACT, NAMES, START, refusal
 
 

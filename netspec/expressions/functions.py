@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from netspec.language.calculator import Calculator
-from netspec.language.syntax import Call
-from netspec.language.values import Number, Value, describe
+from netspec.expressions.calculator import Calculator
+from netspec.expressions.syntax import Call
+from netspec.expressions.values import Number, Value, describe
 
 Function = Callable[[Calculator, list[Value], Call], Value]
 

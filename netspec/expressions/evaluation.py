@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from netspec.errors import LanguageError, nearest
-from netspec.language import functions, scalars
-from netspec.language.calculator import Calculator
-from netspec.language.syntax import (
+from netspec.expressions import functions, scalars
+from netspec.expressions.calculator import Calculator
+from netspec.expressions.syntax import (
     Arithmetic,
     Attribute,
     Call,
@@ -26,7 +26,7 @@ from netspec.language.syntax import (
     Syntax,
     Template,
 )
-from netspec.language.values import ShapedValue, Value, describe
+from netspec.expressions.values import ShapedValue, Value, describe
 
 MAX_RESULT_NESTING = 64
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from netspec.expressions import scalars
 from netspec.graph.dims import Dim, Size
-from netspec.language import scalars
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from netspec.errors import LanguageError, nearest
-from netspec.language import scalars
-from netspec.language.document import Place
-from netspec.language.syntax import (
+from netspec.expressions import scalars
+from netspec.expressions.place import Place
+from netspec.expressions.syntax import (
     Arithmetic,
     Attribute,
     Call,

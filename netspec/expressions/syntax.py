@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netspec.language.document import Place
+from netspec.expressions.place import Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import math
 import re
 
 from netspec.errors import LanguageError, Location
-from netspec.language.document import Scalar
+
+Scalar = str | int | float | bool | None
 
 MAX_INTEGER = 2**53
 MAX_NUMBER_LENGTH = 400

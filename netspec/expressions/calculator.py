@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from netspec.errors import LanguageError
+from netspec.expressions import scalars
+from netspec.expressions.syntax import Comparison, Expression, Syntax
+from netspec.expressions.values import Number, ShapedValue, Value, describe
 from netspec.graph.dims import Dim, FloorDivision, Size, compare
-from netspec.language import scalars
-from netspec.language.syntax import Comparison, Expression, Syntax
-from netspec.language.values import Number, ShapedValue, Value, describe
 
 MAX_STEPS = 10_000
 MAX_DIM_FACTORS = 256
