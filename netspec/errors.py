@@ -60,6 +60,7 @@ class Mistakes:
 
     def __init__(self, found: Iterable[Mistake] = ()) -> None:
         self.found: list[Mistake] = list(found)
+        self._follows = False
 
     def __bool__(self) -> bool:
         return bool(self.found)
@@ -73,17 +74,31 @@ class Mistakes:
         try:
             yield
         except NetspecError as error:
+            self._follows |= not error.mistakes
             self.found += [Mistake(prefix + m.message, m.location or location) for m in error.mistakes]
 
     def raise_all(self) -> None:
-        """A NetspecError with all mistakes, once each, in the order of the text; nothing where there are none."""
+        """A NetspecError with all mistakes, once each, in the order of the text; nothing where there are none.
+
+        A FollowsError where all that was collected follows from other mistakes.
+        """
         if self.found:
             unique = dict.fromkeys(self.found)
             raise NetspecError(sorted(unique, key=lambda mistake: mistake.location or Location("", 0, 0)))
+        if self._follows:
+            raise FollowsError
 
 
 class LanguageError(NetspecError):
     """The text of a spec is wrong: its YAML, its keys, an expression, a field."""
+
+
+class FollowsError(LanguageError):
+    """What is read is in error itself, which is told where it stands: this adds no mistake."""
+
+    def __init__(self) -> None:
+        ValueError.__init__(self)
+        self.mistakes = ()
 
 
 class ShapeError(NetspecError):

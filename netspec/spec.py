@@ -13,9 +13,9 @@ from netspec.graph.dims import bounds
 from netspec.graph.graph import Call, Graph, GraphPair
 from netspec.graph.invariants import check_pair
 from netspec.language.document import Document, Node
+from netspec.language.include import model_spec
 from netspec.language.reader import read, read_text
 from netspec.language.scope import node_of
-from netspec.language.spec import model_spec
 from netspec.passes import apply_passes
 
 
@@ -27,7 +27,7 @@ class Spec:
         self._expansion = Expansion(model_spec(document), options)
         whole = self._expansion.graph(training=False)
         self.inference = apply_passes(whole)
-        self.warnings = _unused(whole, self.inference)
+        self.warnings = self._unused(whole)
 
     @property
     def name(self) -> str:
@@ -51,6 +51,26 @@ class Spec:
             Mistake(f"{need.origin.path}: {need.message.format(size=need.size)}", need.origin.location)
             for need in unmet
         )
+
+    def _unused(self, whole: Graph) -> tuple[Mistake, ...]:
+        """A warning for each layer that no output needs in either mode, and each input that no layer reads."""
+        unused = _not_needed(whole, self.inference)
+        if unused:  # such as what leads to an output that training alone has
+            unused &= _not_needed(whole, self.training)
+        read = {value for node in whole.nodes for value in node.inputs} | {output.value for output in whole.outputs}
+        layers = {
+            call.path: Mistake(f"{_label(call)}: no output needs this layer", call.origin.location)
+            for call in whole.calls()
+            if call.path in unused
+        }
+        inputs = [
+            Mistake(
+                f"input {entry.name}: nothing reads it", entry.value.origin.location if entry.value.origin else None
+            )
+            for entry in whole.inputs
+            if entry.value not in read
+        ]
+        return (*inputs, *layers.values())
 
     def __repr__(self) -> str:
         return f"<netspec.Spec {self.name} from {self.file}>"
@@ -93,18 +113,6 @@ def _label(call: Call) -> str:
     return f"{call.path} ({call.layer.type})" if call.path.isdigit() else call.path
 
 
-def _unused(whole: Graph, pruned: Graph) -> tuple[Mistake, ...]:
-    """A warning for each layer that no output needs, and each input that no layer reads."""
-    needed = {call.path for call in pruned.calls()}
-    read = {value for node in pruned.nodes for value in node.inputs} | {output.value for output in pruned.outputs}
-    layers = [
-        Mistake(f"{_label(call)}: no output needs this layer", call.origin.location)
-        for call in whole.calls()
-        if call.path not in needed
-    ]
-    inputs = [
-        Mistake(f"input {entry.name}: nothing reads it", entry.value.origin.location if entry.value.origin else None)
-        for entry in pruned.inputs
-        if entry.value not in read
-    ]
-    return (*inputs, *layers)
+def _not_needed(whole: Graph, pruned: Graph) -> set[str]:
+    """The paths of layers that the outputs of `pruned` do not need."""
+    return {call.path for call in whole.calls()} - {call.path for call in pruned.calls()}

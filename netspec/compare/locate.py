@@ -14,7 +14,7 @@ from netspec.compare.tolerance import Key, Reference, tensors_of
 from netspec.graph.dims import evaluate
 from netspec.graph.graph import Call, Graph, Origin
 from netspec.model import Evaluation
-from netspec.passes.expose import NODE, PROBE, expose_outputs, node_names, probe, probe_names
+from netspec.passes.expose import NODE, PROBE, call_names, expose_outputs, node_names, probe, probe_names
 
 Rerun = Callable[[Case], tuple[Reference, Evaluation]]
 WITHOUT_BOUND = float("inf")
@@ -61,8 +61,8 @@ def _backward(case: Case, rerun: Rerun, dtype: str) -> FirstDifference | None:
     }
     expected, found = rerun(replace(_changed(case, graph), inputs={**case.inputs, **zeros}))
     tensors = tensors_of(found)
-    for call in reversed(list(case.graph.calls())):
-        for key in _gradient_keys(call, case.graph):
+    for call, name in reversed(call_names(case.graph)):
+        for key in _gradient_keys(call, name, case.graph):
             error = _error(expected, tensors, key, dtype)
             if error is not None:
                 return _difference(call, error)
@@ -73,10 +73,10 @@ def _backward(case: Case, rerun: Rerun, dtype: str) -> FirstDifference | None:
     return None
 
 
-def _gradient_keys(call: Call, graph: Graph) -> Iterator[Key]:
+def _gradient_keys(call: Call, name: str, graph: Graph) -> Iterator[Key]:
     paths = {param.value: param.path for param in graph.params}
     yield from (("gradient", paths[value]) for value in call.params.values())
-    yield from (("gradient", f"input:{name}") for name in probe_names(call))
+    yield from (("gradient", f"input:{probed}") for probed in probe_names(call, name))
 
 
 def _changed(case: Case, graph: Graph) -> Case:

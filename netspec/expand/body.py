@@ -1,222 +1,281 @@
-"""The entries of a body, in order: each is configured, wired to what it reads, and expanded."""
+"""The entries of a body, in order: each is named, wired to what it reads, and applied."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from netspec.errors import (
-    MAX_SHOWN,
-    LanguageError,
-    Mistakes,
-    NetspecError,
-    ShapeError,
-    nearest,
-    printable,
-)
-from netspec.expand.configuration import configure, default_initializers, initializers
-from netspec.expand.freezing import Freezing, own_frozen
+from netspec.errors import LanguageError, Mistakes, printable
+from netspec.expand.context import Context
+from netspec.expand.freezing import OwnFrozen, own_frozen
+from netspec.expand.loops import copies, expand_loop
 from netspec.expand.names import BROKEN, Names, Result
-from netspec.graph.builder import Builder, Entry
-from netspec.graph.dims import format_shape
-from netspec.graph.graph import Origin, Value
+from netspec.expand.reading import FAILED, Given, Outcome, Reader, Reads, bind, stand_in
+from netspec.expand.units import Application, GroupUnit, Unit, find_unit
+from netspec.expressions.parser import contains
+from netspec.graph.graph import Value
 from netspec.language.document import Node
 from netspec.language.names import check_name
-from netspec.language.scope import resolved, text_of, value_of
-from netspec.language.spec import EntrySpec, ModelSpec, check_type_name
-from netspec.layers import LAYER_TYPES
-from netspec.layers.base import Layer, input_names
+from netspec.language.scope import Scope, text_of, value_of
+from netspec.language.spec import BodySpec, EntrySpec, OutputSpec, is_block
+from netspec.layers.validation import shown
+
+SPLICE = "."
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What holds where an entry is written: the names that its expressions see, and what is frozen around it."""
+
+    scope: Scope
+    frozen: OwnFrozen
 
 
 class Body:
     """The expansion of one body for one mode. A mistake breaks its own entry; what reads it is passed over."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        builder: Builder,
-        names: Names,
-        freezing: Freezing,
-        mistakes: Mistakes,
-        layers: dict[str, Layer],
-    ) -> None:
+    def __init__(self, context: Context, spec: BodySpec, names: Names, path: str, frozen: OwnFrozen = None) -> None:
+        self.context = context
         self.spec = spec
-        self.builder = builder
         self.names = names
-        self.freezing = freezing
-        self.mistakes = mistakes
-        self.layers = layers
-        self.paths: set[str] = set()
+        self.path = path
+        self.frame = Frame(names.scope, frozen)
+        self.mistakes = Mistakes()
+        self.reader = Reader(names, spec.layers, self.mistakes)
+        self.position = 0
 
-    def expand(self) -> dict[str, Value]:
-        """The outputs by name."""
-        results = list(self.names.results.values())
-        previous = None if len(results) > 1 else results[0] if results else BROKEN
-        for position, entry in enumerate(self.spec.layers):
-            previous = self._entry(entry, position, previous)
-        return self._outputs(previous or BROKEN)
+    def expand(self, first: Reads) -> Result:
+        """What the body gives to others; `first` is what its first entry reads unless it says otherwise."""
+        last = self._entries(self.spec.layers, self.frame, first)
+        return self._outputs() if self.spec.outputs else self._last(last)
 
-    def _entry(self, entry: EntrySpec, position: int, previous: Result | None) -> Result:
-        result, path = BROKEN, str(position)
-        with self.mistakes.collect(entry.location):
-            if entry.name is not None:
-                path = self._name(entry.name)
-            if path in self.paths:
-                raise LanguageError(f"a second layer with the path {path}", entry.location)
-            self.paths.add(path)
+    def _entries(self, entries: Sequence[EntrySpec], frame: Frame, before: Reads) -> Reads:
+        """Expand entries one after the other; what the last of them gives."""
+        for entry in entries:
+            result, name = BROKEN, ""
             with self.mistakes.collect(entry.location):
-                if entry.type is not None:
-                    result = self._layer(entry, entry.type, path, previous)
-            if entry.name is not None:
-                self.names.add(path, result)
-        return result
+                result, name = self._entry(entry, frame, before)
+            before = Reads((result,), (name,), implied=True)
+        return before
 
-    def _name(self, node: Node) -> str:
+    def _entry(self, entry: EntrySpec, frame: Frame, before: Reads) -> tuple[Result, str]:
+        """What an entry gives, and its name: empty where it has none."""
+        self.context.charge(entry.location)
+        if entry.name is not None and entry.name.value == SPLICE and self._is_spliced(entry):
+            return self._splice(entry, frame, before), ""
+        if entry.loop is not None:
+            return expand_loop(self, entry, frame, before)
+        if not self.present(entry, frame.scope):
+            return self.name_absent(entry, frame, before, self.unnamed(entry))
+        outcome, name = self.single(entry, frame, before)
+        return outcome.result, name
+
+    def single(self, entry: EntrySpec, frame: Frame, given: Given) -> tuple[Outcome, str]:
+        """A present entry, or a copy, that has a name or a position of its own; and that name."""
+        outcome, name = FAILED, ""
+        position, self.position = self.position, self.position + 1
+        if entry.name is None:
+            path = self.join(str(position))
+            label = f"{path} ({self._kind(entry)})"
+        elif entry.name.value == SPLICE:
+            path = label = self.path
+        else:
+            name = self.claim(entry.name, frame.scope)
+            path = label = self.join(name)
+        with self.mistakes.collect(entry.location):
+            if path != self.path:
+                self.context.claim(path, entry.location)
+            with self.mistakes.collect(entry.location):
+                outcome = self.apply(entry, frame, path, label, given)
+        if name:
+            self.names.add(name, outcome.result, partial(self._again, entry, frame, path))
+        return outcome, name
+
+    def apply(self, entry: EntrySpec, frame: Frame, path: str, label: str, given: Given) -> Outcome:
+        """Apply what an entry names, under `path`. Raises LanguageError."""
+        if entry.broken:
+            return FAILED
+        if entry.share is not None:
+            return self._share(entry, entry.share, frame.scope, label, given)
+        mistakes = Mistakes()
+        unit: Unit | None = None
+        ready: Given | None = None
+        frozen = frame.frozen
+        with mistakes.collect(prefix=f"{label}: "):
+            own = own_frozen(entry.frozen, frame.scope)
+            frozen = frozen if own is None else own
+        with mistakes.collect():
+            unit = self._unit(Application(entry, frame.scope, path, label, frozen))
+        with mistakes.collect():
+            if isinstance(given, Reads):
+                given = self.reader.reads(entry.source, frame.scope, label, given)
+            if unit is not None:
+                ready = given if unit.inputs is None else bind(given, unit.inputs, label, entry.location)
+        with mistakes.collect():
+            if unit is not None:
+                unit.prepare(ready)
+        mistakes.raise_all()
+        if ready is None:
+            return FAILED
+        assert unit is not None
+        return Outcome(unit.call(ready), ready)
+
+    def _unit(self, at: Application) -> Unit:
+        if at.entry.body is not None:
+            return GroupUnit(self, at, at.entry.body)
+        assert at.entry.type is not None
+        return find_unit(self, at, value_of(at.entry.type, at.scope))
+
+    def _share(self, entry: EntrySpec, node: Node, scope: Scope, label: str, given: Given) -> Outcome:
+        name = text_of(node, scope, f"{label}: share")
+        if isinstance(given, Reads):
+            given = self.reader.reads(entry.source, scope, label, given)
+        again = self.names.again(name)
+        if again is not None:
+            return again(given, label)
+        if self.names.find(name) is BROKEN:
+            return FAILED
+        message = f"{label}: share: there is no entry called {printable(name[:64])} above"
+        raise LanguageError(message, node.location)
+
+    def _again(self, entry: EntrySpec, frame: Frame, path: str, given: Given, label: str) -> Outcome:
+        """The entry once more, under its own path. `given` is what is read instead of its own `from`."""
+        with self.context.again():
+            return self.apply(replace(entry, source=None), frame, path, label, given)
+
+    # Splicing.
+
+    def _is_spliced(self, entry: EntrySpec) -> bool:
+        """Whether an entry called `.` is a group that is written in the list around it."""
+        body, type = entry.body, None if entry.type is None else entry.type.value
+        if body is None:
+            if not isinstance(type, str) or not (is_block(type) or contains(type)):
+                self.names.results.setdefault(SPLICE, BROKEN)
+                assert entry.name is not None
+                raise LanguageError("a layer is called '.': that is for groups and blocks", entry.name.location)
+            return False
+        return body.inputs is None and not body.let and not body.outputs
+
+    def _splice(self, entry: EntrySpec, frame: Frame, before: Reads) -> Result:
+        assert entry.body is not None
+        label = "a spliced group"
+        own = own_frozen(entry.frozen, frame.scope)
+        inside = replace(frame, frozen=frame.frozen if own is None else own)
+        if entry.loop is None:
+            if not self.present(entry, frame.scope):
+                return self.absent(entry, frame, before, label)
+            handed = replace(self.reader.reads(entry.source, frame.scope, label, before), handed=True, implied=True)
+            return self._last(self._entries(entry.body.layers, inside, handed))
+        if entry.loop.kind != "repeat":
+            raise LanguageError(f"{entry.loop.kind}: a spliced group takes repeat only", entry.loop.node.location)
+        given = replace(self.reader.reads(entry.source, frame.scope, label, before), handed=True, implied=True)
+        for turn in copies(entry.loop, frame.scope, label):
+            self.context.charge(entry.location)
+            if self.present(entry, turn.scope):
+                last = self._entries(entry.body.layers, replace(inside, scope=turn.scope), given)
+                given = replace(last, handed=True)
+        return self._last(given)
+
+    # Names, presence, outputs.
+
+    def present(self, entry: EntrySpec, scope: Scope) -> bool:
+        """Whether the `if` of an entry is true. Raises LanguageError where it is no flag."""
+        return entry.condition is None or _flag(entry.condition, scope)
+
+    def absent(self, entry: EntrySpec, frame: Frame, given: Given, label: str) -> Result:
+        """What an absent entry stands for: `else`, or its input. Raises LanguageError."""
+        if entry.otherwise is not None:
+            text = text_of(entry.otherwise, frame.scope, f"{label}: else")
+            return self.reader.reference(text, label, entry.otherwise.location)
+        if isinstance(given, Reads):
+            given = self.reader.reads(entry.source, frame.scope, label, given)
+        return stand_in(given, label, entry.location)
+
+    def name_absent(self, entry: EntrySpec, frame: Frame, given: Given, label: str) -> tuple[Result, str]:
+        """What an absent entry stands for, under its name too."""
+        name = "" if entry.name is None or entry.name.value == SPLICE else self.claim(entry.name, frame.scope)
+        result = BROKEN
+        with self.mistakes.collect(entry.location):
+            result = self.absent(entry, frame, given, self.join(name) if name else label)
+        if name:
+            self.names.add(name, result)
+        return result, name
+
+    def claim(self, node: Node, scope: Scope) -> str:
         """The name of an entry. Whatever is wrong with it, what reads the entry is not in error too."""
+        own = self.names.scope
         try:
-            name = text_of(node, self.names.scope, "name")
+            name = text_of(node, scope, "name")
         except LanguageError:
-            self.names.scope.incomplete = True
+            own.incomplete = True
             raise
         try:
             check_name(name, "a layer", node.location)
-            self.names.scope.claim(name, "a layer", node.location)
+            own.claim(name, "a layer", node.location)
         except LanguageError:
             self.names.results.setdefault(name.partition(":")[0], BROKEN)
             raise
         return name
 
-    def _layer(self, entry: EntrySpec, type_node: Node, path: str, previous: Result | None) -> Result:
-        scope = self.names.scope
-        type = check_type_name(value_of(type_node, scope), type_node.location)
-        label = path if entry.name is not None else f"{path} ({type})"
-        mistakes = Mistakes()
-        inputs: list[Value] | None = None
-        with mistakes.collect():
-            if path not in self.layers:
-                self.layers[path] = configure(type, entry, self.spec, scope, label)
-        with mistakes.collect():
-            inputs = self._inputs(entry, LAYER_TYPES[type], label, previous)
-        context = Entry(Origin(path, entry.location))
-        with mistakes.collect(prefix=f"{label}: "):
-            own = own_frozen(entry.frozen, scope)
-            context.frozen = lambda name: self.freezing.param(own, name)
-            context.fixed = lambda name: self.freezing.buffer(own, name)
-        with mistakes.collect():
-            context.inherited = initializers(default_initializers(type, self.spec), scope, label)
-            context.initializers = initializers(entry.initializers, scope, label)
-        mistakes.raise_all()
-        return BROKEN if inputs is None or path not in self.layers else self._call(path, context, inputs, label)
+    def join(self, name: str) -> str:
+        """The path of what is called `name` here."""
+        return f"{self.path}.{name}" if self.path else name
 
-    def _call(self, path: str, context: Entry, inputs: Sequence[Value], label: str) -> Result:
-        layer = self.layers[path]
-        try:
-            outputs = self.builder.call(layer, context, inputs)
-        except NetspecError as error:
-            reads = (
-                "; it reads " + ", and ".join(dict.fromkeys(map(_described, inputs)))
-                if isinstance(error, ShapeError)
-                else ""
-            )
-            raise type(error)(
-                m._replace(message=f"{label}: {m.message}{reads}", location=m.location or context.origin.location)
-                for m in error.mistakes
-            ) from None
-        return Result(dict(zip(layer.ports, outputs, strict=True)))
+    def unnamed(self, entry: EntrySpec) -> str:
+        """How messages call an entry by its position."""
+        return f"{self.join(str(self.position))} ({self._kind(entry)})"
 
-    def _inputs(self, entry: EntrySpec, cls: type[Layer], label: str, previous: Result | None) -> list[Value] | None:
-        """What an entry reads, in the order of its layer's inputs; None where something of it is in error."""
-        names = input_names(cls)
-        source = None if entry.source is None else resolved(entry.source, self.names.scope)
-        if source is None:
-            if names.variadic or len(names.required) != 1:
-                what = "two inputs or more" if names.variadic else " and ".join(names.required)
-                raise LanguageError(f"{label}: from is required: it reads {what}", entry.location)
-            if previous is None:
-                inputs = ", ".join(self.spec.inputs)
-                message = f"{label}: from is required: the model has several inputs, {inputs}"
-                raise LanguageError(message, entry.location)
-            found = [previous]
-        elif isinstance(source.value, dict):
-            found = self._inputs_by_name(source, names.required, names.optional, label)
-        else:
-            nodes = source.value if isinstance(source.value, list) else [source]
-            if not names.variadic and len(nodes) != len(names.required):
-                wanted = f"{len(names.required)} ({', '.join(names.required)})"
-                raise LanguageError(f"{label}: from: expected {wanted}, got {len(nodes)}", source.location)
-            found = self._references(nodes, label)
-        if any(result.ports is None for result in found):
-            return None
-        return [result.main for result in found]
+    def _kind(self, entry: EntrySpec) -> str:
+        if entry.type is not None:
+            return printable(str(entry.type.value)[:64])
+        return "group" if entry.body is not None else "share"
 
-    def _inputs_by_name(
-        self, source: Node, required: Sequence[str], optional: Sequence[str], label: str
-    ) -> list[Result]:
-        assert isinstance(source.value, dict)
-        known = (*required, *optional)
-        for name in source.value:
-            if name not in known:
-                hint = nearest(name, known) or (f"; it has {', '.join(known)}" if known else "; write a list")
-                raise LanguageError(f"{label}: from: there is no input {name}{hint}", source.keys[name])
-        for name in required:
-            if name not in source.value:
-                raise LanguageError(f"{label}: from: input {name} is missing", source.location)
-        return self._references([source.value[name] for name in known if name in source.value], label)
+    def _last(self, last: Reads) -> Result:
+        """The output of a body that names none: that of its last entry."""
+        if last.broken:
+            return BROKEN
+        if len(last.results) != 1 or last.results[0].plain == "all":
+            return Result({str(n): v for n, v in enumerate(_all(last))}, "all")
+        (value,) = last.results[0].values(last.texts[0] or "the last entry", self.spec.location)
+        return Result({"output": value}, "only")
 
-    def _references(self, nodes: Iterable[Node], label: str) -> list[Result]:
-        """What each of `nodes` stands for. Raises LanguageError with the mistakes of all."""
-        mistakes = Mistakes()
-        found: list[Result] = []
-        for node in nodes:
-            result = BROKEN
-            with mistakes.collect():
-                result = self._reference(node, label)
-            found.append(result)
-        mistakes.raise_all()
-        return found
-
-    def _reference(self, node: Node, label: str) -> Result:
-        """What `name` or `name:port` stands for, as a result of one port."""
-        text = text_of(node, self.names.scope, f"{label}: a reference")
-        name, colon, port = text.partition(":")
-        result = self.names.results.get(name)
-        if result is None:
-            if self.names.scope.incomplete:
-                return BROKEN
-            message = f"{label}: there is nothing called {printable(name[:64])} above{self._hint(name, label)}"
-            raise LanguageError(message, node.location)
-        if result.ports is None or not colon:
-            return result
-        if port not in result.ports:
-            known = ", ".join(result.ports)
-            raise LanguageError(f"{label}: {name} has no port {printable(port[:64])}: it has {known}", node.location)
-        return Result({port: result.ports[port]})
-
-    def _hint(self, name: str, label: str) -> str:
-        if len(self.mistakes.found) >= MAX_SHOWN:  # it looks at every name, for a message that nobody will see
-            return ""
-        if name == label:
-            return "; it is this layer itself"
-        if any(entry.name is not None and entry.name.value == name for entry in self.spec.layers):
-            return "; it stands below, and a layer reads only what stands above it"
-        return nearest(name, self.names.results)
-
-    def _outputs(self, last: Result) -> dict[str, Value]:
-        if not self.spec.outputs:
-            return {} if last.ports is None else {"output": last.main}
+    def _outputs(self) -> Result:
         found: dict[str, Value] = {}
-        for name, node in self.spec.outputs.items():
-            key = self.spec.key("outputs", name)
-            with self.mistakes.collect(key):
-                check_name(name, "an output", key)
-                result = self._reference(node, f"output {name}")
-                if result.ports is not None:
-                    found[name] = result.main
-        return found
+        complete = True
+        for name, output in self.spec.outputs.items():
+            if output.training_only and not self.context.builder.training:
+                continue
+            value: Value | None = None
+            with self.mistakes.collect(output.key):
+                check_name(name, "an output", output.key)
+                if output.condition is not None and not _flag(output.condition, self.frame.scope):
+                    continue
+                value = self._output(name, output)
+            if value is None:
+                complete = False
+            else:
+                found[name] = value
+        return Result(found, "only") if complete else BROKEN
+
+    def _output(self, name: str, output: OutputSpec) -> Value | None:
+        label = f"output {name}"
+        text = text_of(output.source, self.frame.scope, f"{label}: a reference")
+        result = self.reader.reference(text, label, output.source.location)
+        if result.ports is None:
+            return None
+        values = result.values(text, output.source.location)
+        if len(values) != 1:
+            raise LanguageError(f"{label}: {text} has {len(values)} values: name one, {text}:0", output.source.location)
+        return values[0]
 
 
-def _described(value: Value) -> str:
-    """`[batch, 12] from conv1 (file:line:col)`: the other end of an edge."""
-    origin = value.origin
-    assert origin is not None
-    where = f" ({origin.location})" if origin.location else ""
-    return f"{format_shape(value.shape)} from {origin.path}{where}"
+def _all(reads: Reads) -> list[Value]:
+    return [value for result in reads.results for value in result.values("the last entry", None)]
+
+
+def _flag(node: Node, scope: Scope) -> bool:
+    value = value_of(node, scope)
+    if not isinstance(value, bool):
+        raise LanguageError(f"if: expected true or false, got {shown(value)}", node.location)
+    return value

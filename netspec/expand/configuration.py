@@ -4,45 +4,82 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from netspec.errors import LanguageError, Mistake, Mistakes
+from netspec.errors import LanguageError, Location, Mistake, Mistakes
 from netspec.expressions.values import Value as Plain
 from netspec.language.document import Node
-from netspec.language.scope import FollowsError, resolved, value_of
-from netspec.language.spec import EntrySpec, ModelSpec, Nodes, is_free
+from netspec.language.scope import Scope, resolved, value_of
+from netspec.language.spec import Defaults, EntrySpec, Nodes, is_free
 from netspec.layers import LAYER_TYPES
 from netspec.layers.base import Layer
 from netspec.layers.initializers import Initializer, parse_initializer
 from netspec.layers.validation import FieldsError, construct
 
-
-def configure(type: str, entry: EntrySpec, spec: ModelSpec, scope: Mapping[str, Plain], label: str) -> Layer:
-    """The layer of an entry. Raises LanguageError with one mistake for each field that is wrong."""
-    inherited = {key: node for key, node in _defaults(spec, type).items() if key != "init" and not is_free(key)}
-    nodes = {**inherited, **entry.fields}
-    mistakes = Mistakes()
-    values: dict[str, Plain] = {}
-    for key, node in nodes.items():
-        with mistakes.collect(prefix=f"{label}: {key}: "):
-            values[key] = value_of(node, scope)
-    mistakes.raise_all()
-    if len(values) < len(nodes):
-        raise FollowsError
-    try:
-        return construct(LAYER_TYPES[type], values)
-    except FieldsError as error:
-        found = []
-        for mistake in error.fields:
-            key = str(mistake.path[0]) if mistake.path else ""
-            location = entry.keys[key] if mistake.is_key and key in entry.keys else entry.location
-            if key in nodes and not mistake.is_key:
-                location = nodes[key].locate(mistake.path[1:])
-            found.append(Mistake(f"{label}: {mistake.message}", location))
-        raise LanguageError(found) from None
+Initializers = dict[str, Initializer]
 
 
-def initializers(written: Node | None, scope: Mapping[str, Plain], label: str) -> dict[str, Initializer]:
+class Configurator:
+    """Makes layers; the defaults of a file are evaluated once, with the names that its blocks see."""
+
+    def __init__(self, shared: Scope) -> None:
+        self._shared = shared
+        self._fields: dict[tuple[Defaults, str], dict[str, Plain]] = {}
+        self._initializers: dict[tuple[Defaults, str], Initializers] = {}
+
+    def layer(self, type: str, entry: EntrySpec, scope: Scope, label: str) -> Layer:
+        """The layer of an entry. Raises LanguageError with one mistake for each field that is wrong."""
+        inherited = self._default_fields(entry.defaults, type)
+        mistakes = Mistakes()
+        values: dict[str, Plain] = {}
+        for key, node in entry.fields.items():
+            with mistakes.collect(prefix=f"{label}: {key}: "):
+                values[key] = value_of(node, scope)
+        mistakes.raise_all()
+        try:
+            return construct(LAYER_TYPES[type], {**inherited, **values})
+        except FieldsError as error:
+            written = _defaults(entry.defaults, type)
+            raise LanguageError(
+                Mistake(f"{label}: {mistake.message}", _place(mistake.path, mistake.is_key, entry, written))
+                for mistake in error.fields
+            ) from None
+
+    def initializers(
+        self, type: str, entry: EntrySpec, scope: Mapping[str, Plain], label: str
+    ) -> tuple[Initializers, Initializers]:
+        """Those of the defaults and those of the entry, by parameter. Raises LanguageError."""
+        mistakes = Mistakes()
+        own: Initializers = {}
+        key = (entry.defaults, type)
+        if key not in self._initializers:
+            self._initializers[key] = {}
+            with mistakes.collect():
+                self._initializers[key] = _initializers(default_initializers(type, entry.defaults), self._shared, label)
+        with mistakes.collect():
+            own = _initializers(entry.initializers, scope, label)
+        mistakes.raise_all()
+        return self._initializers[key], own
+
+    def _default_fields(self, defaults: Defaults, type: str) -> dict[str, Plain]:
+        found = self._fields.get((defaults, type))
+        if found is None:
+            found = self._fields[defaults, type] = {}
+            mistakes = Mistakes()
+            for key, node in _defaults(defaults, type).items():
+                if key != "init" and not is_free(key):
+                    with mistakes.collect(prefix=f"defaults of {type}: {key}: "):
+                        found[key] = value_of(node, self._shared)
+            mistakes.raise_all()
+        return found
+
+
+def default_initializers(type: str, defaults: Defaults) -> Node | None:
+    """The key `init` of a type's defaults."""
+    return _defaults(defaults, type).get("init")
+
+
+def _initializers(written: Node | None, scope: Mapping[str, Plain], label: str) -> Initializers:
     """The initialisers of a key `init`, by parameter. Raises LanguageError."""
-    found: dict[str, Initializer] = {}
+    found: Initializers = {}
     mistakes = Mistakes()
     if written is not None:
         node = resolved(written, scope)
@@ -56,9 +93,13 @@ def initializers(written: Node | None, scope: Mapping[str, Plain], label: str) -
     return found
 
 
-def default_initializers(type: str, spec: ModelSpec) -> Node | None:
-    """The key `init` of a type's defaults."""
-    return _defaults(spec, type).get("init")
+def _place(path: tuple[str | int, ...], is_key: bool, entry: EntrySpec, written: Nodes) -> Location:
+    """Where a field that is wrong is written: in the entry or in the defaults."""
+    key = str(path[0]) if path else ""
+    if is_key and key in entry.keys:
+        return entry.keys[key]
+    node = entry.fields.get(key) or written.get(key)
+    return entry.location if node is None or is_key else node.locate(path[1:])
 
 
 def _without_notes(node: Node) -> Node:
@@ -67,6 +108,6 @@ def _without_notes(node: Node) -> Node:
     return node._replace(value={key: child for key, child in node.value.items() if not is_free(key)})
 
 
-def _defaults(spec: ModelSpec, type: str) -> Nodes:
-    node = spec.defaults.get(type)
+def _defaults(defaults: Defaults, type: str) -> Nodes:
+    node = defaults.types.get(type)
     return node.value if isinstance(node, Node) and isinstance(node.value, dict) else {}

@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from netspec.errors import Mistakes
+from netspec.errors import LanguageError, Mistakes, NetspecError
 from netspec.expand.body import Body
+from netspec.expand.budget import check_size
+from netspec.expand.configuration import Configurator
+from netspec.expand.context import Context, TooLargeError
 from netspec.expand.freezing import Freezing
-from netspec.expand.names import Names
+from netspec.expand.model_inputs import ModelNames
 from netspec.expand.whole import check_whole
 from netspec.graph.builder import Builder
 from netspec.graph.graph import Graph
 from netspec.graph.invariants import check_graph
 from netspec.language.document import Node
+from netspec.language.include import with_includes
 from netspec.language.names import check_name
 from netspec.language.scope import text_of
 from netspec.language.spec import ModelSpec
@@ -42,21 +46,34 @@ class Expansion:
 
         Raises NetspecError with all mistakes that do not follow from others, in the order of the text.
         """
+        try:
+            return self._graph(training)
+        except TooLargeError as error:
+            raise error.error from None
+        except NetspecError as error:
+            raise type(error)(with_includes(error.mistakes, self.spec.included)) from None
+
+    def _graph(self, training: bool) -> Graph:
         mistakes = Mistakes(self.spec.mistakes.found)
-        names = Names(self.spec, self.options.params, mistakes)
+        names = ModelNames(self.spec, self.options.params, mistakes)
         builder = Builder(self._name(names, mistakes), training)
         freezing = Freezing(self.spec.freeze, self.options.freeze, names.scope, mistakes)
-        names.define_inputs(builder)
-        body = Body(self.spec, builder, names, freezing, mistakes, self._layers)
-        outputs = body.expand()
+        first = names.define_inputs(builder)
+        check_size(self.spec, names.shared)
+        context = Context(self.spec, builder, freezing, names.shared, Configurator(names.shared), self._layers)
+        body = Body(context, self.spec.body, names, path="")
+        result = body.expand(first)
+        mistakes.found += body.mistakes.found
         mistakes.raise_all()
-        assert len(outputs) == max(len(self.spec.outputs), 1), "an entry is in error, and no mistake says so"
-        graph = builder.finish(outputs)
-        check_whole(graph, self.spec, names.scope)
-        freezing.check_all_used([*body.paths, *(held.path for held in graph.state)])
+        assert result.ports is not None, "an entry is in error, and no mistake says so"
+        if not result.ports:
+            raise LanguageError("outputs: none is left in this mode: the model gives nothing", self.spec.location)
+        graph = builder.finish(result.ports)
+        check_whole(graph, self.spec, names.shared)
+        freezing.check_all_used([*context.paths, *(held.path for held in graph.state)])
         return check_graph(graph)
 
-    def _name(self, names: Names, mistakes: Mistakes) -> str:
+    def _name(self, names: ModelNames, mistakes: Mistakes) -> str:
         """The model's name: as given, else the file's without its ending."""
         given = self.spec.name
         name = PurePath(self.spec.file).stem or "model"

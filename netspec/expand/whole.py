@@ -40,15 +40,17 @@ def _unused_initializers(graph: Graph, spec: ModelSpec, scope: Mapping[str, Plai
     for call in graph.calls():
         parameters.setdefault(call.layer.type, set()).update(call.params)
     found: list[Mistake] = []
-    for type, known in parameters.items():
-        written = default_initializers(type, spec)
-        node = None if written is None else resolved(written, scope)
-        if node is None or not isinstance(node.value, dict):
-            continue
-        names = ", ".join(sorted(known)) or "none"
-        found += [
-            Mistake(f"defaults of {type}: init of {name}: its parameters are {names}{nearest(name, known)}", place)
-            for name, place in node.keys.items()
-            if name not in known
-        ]
+    for defaults in spec.defaults:
+        for type in defaults.types:
+            written = default_initializers(type, defaults)
+            node = None if written is None else resolved(written, scope)
+            if type not in parameters or node is None or not isinstance(node.value, dict):
+                continue
+            known = parameters[type]
+            names = ", ".join(sorted(known)) or "none"
+            found += [
+                Mistake(f"defaults of {type}: init of {name}: its parameters are {names}{nearest(name, known)}", place)
+                for name, place in node.keys.items()
+                if name not in known
+            ]
     return found

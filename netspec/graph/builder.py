@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from netspec.errors import NetspecError, ShapeError, nearest
-from netspec.graph.dims import Size, bounds, is_symbol
+from netspec.graph.dims import Size, bounds, format_shape, is_symbol
 from netspec.graph.graph import (
     Buffer,
     Call,
@@ -69,8 +69,9 @@ class Entry:
     """The entry of a spec that is being expanded: where it stands and what it says of its parameters.
 
     `initializers` replaces a parameter's own, and must name parameters of the layer; `inherited` goes behind it and
-    need not. `frozen` answers for the full path of a parameter, `fixed` for that of a
-    buffer; `tied` gives the path of another parameter to use instead.
+    need not. `frozen` answers for the full path of a parameter, `fixed` for that of a buffer; `tied` gives the path of
+    another parameter to use instead. `shared` says that the entry is applied once more, with the parameters and buffers
+    that it has.
     """
 
     origin: Origin
@@ -79,6 +80,7 @@ class Entry:
     initializers: Mapping[str, Any] = field(default_factory=dict)
     inherited: Mapping[str, Any] = field(default_factory=dict)
     tied: Mapping[str, str] = field(default_factory=dict)
+    shared: bool = False
 
     def path_of(self, name: str) -> str:
         """The path of this entry's parameter or buffer `name`: the entry's own where the name is empty."""
@@ -111,15 +113,16 @@ class Builder:
 
     # The frame of the graph.
 
-    def input(self, name: str, type: TensorType, origin: Origin | None = None) -> Value:
-        """A named input of the graph."""
+    def input(self, name: str, type: TensorType, origin: Origin | None = None, default: float | None = None) -> Value:
+        """A named input of the graph; `default` fills it where a call leaves it out."""
         value = Value(check_type(type), origin or Origin(name, None), self)
-        self._inputs.append(Input(name, value))
+        self._inputs.append(Input(name, value, default))
         return value
 
     def symbols(self) -> set[str]:
-        """The symbols that some input shows the size of."""
-        return {name for entry in self._inputs for name in map(is_symbol, entry.value.shape) if name is not None}
+        """The symbols that some input shows the size of which every call is given."""
+        given = (entry for entry in self._inputs if entry.default is None)
+        return {name for entry in given for name in map(is_symbol, entry.value.shape) if name is not None}
 
     def call(
         self, layer: Expandable, entry: Entry, inputs: Sequence[Value], optional: Mapping[str, Value] = NO_VALUES
@@ -133,10 +136,12 @@ class Builder:
         finally:
             self._call = None
         outputs = result if isinstance(result, tuple) else (result,)
-        unknown = [name for name in entry.initializers if name not in opened.params]
-        if unknown:
-            names = ", ".join(opened.params) or "none"
-            raise NetspecError(f"init of {unknown[0]}: its parameters are {names}{nearest(unknown[0], opened.params)}")
+        for key, given in (("init", entry.initializers), ("tie", entry.tied)):
+            unknown = [name for name in given if name not in opened.params]
+            if unknown:
+                names = ", ".join(opened.params) or "none"
+                hint = nearest(unknown[0], opened.params)
+                raise NetspecError(f"{key} of {unknown[0]}: its parameters are {names}{hint}")
         self._nodes.append(
             Call(
                 layer=layer,
@@ -185,13 +190,7 @@ class Builder:
         entry = call.entry
         path = entry.tied.get(name, entry.path_of(name))
         self._check_numbers(name, shape)
-        existing = self._state.get(path)
-        if (
-            existing is not None
-            and name not in entry.tied
-            and existing.value.origin != Origin(path, entry.origin.location)
-        ):
-            raise NetspecError(f"two parameters would have the path {path}")
+        existing = self._existing(entry, name, path, shape)
         if existing is None:
             value = Value(check_type(TensorType(tuple(shape))), Origin(path, entry.origin.location), self)
             chosen = entry.initializers.get(name, entry.inherited.get(name, initializer))
@@ -204,12 +203,38 @@ class Builder:
         call = self._open()
         path = call.entry.path_of(name)
         self._check_numbers(name, shape)
-        if path not in self._state:
+        if self._existing(call.entry, name, path, shape) is None:
             value = Value(check_type(TensorType(tuple(shape))), Origin(path, call.entry.origin.location), self)
             self._state[path] = Buffer(path, value, initializer)
             self._current[path] = value
         call.buffers[name] = self._current[path]
         return self._current[path]
+
+    def _existing(self, entry: Entry, name: str, path: str, shape: Sequence[Size]) -> Param | Buffer | None:
+        """What has this path already, which is an error unless it is meant."""
+        existing = self._state.get(path)
+        if existing is None:
+            if entry.shared:
+                raise NetspecError(f"applied once more it would need {path}, which it does not have")
+            return None
+        if name in entry.tied:
+            word = f"{name} is tied to {path}"
+        elif existing.value.origin == Origin(path, entry.origin.location):
+            word = f"{name} is shared"
+        else:
+            raise NetspecError(f"two parameters would have the path {path}")
+        if existing.value.shape != tuple(shape):
+            wanted, has = format_shape(tuple(shape)), format_shape(existing.value.shape)
+            raise ShapeError(f"{word}, which has the shape {has}, but {wanted} is needed here")
+        return existing
+
+    def has_param(self, path: str) -> bool:
+        """Whether there is a parameter with this path."""
+        return isinstance(self._state.get(path), Param)
+
+    def param_paths(self) -> list[str]:
+        """The paths of all parameters so far."""
+        return [path for path, held in self._state.items() if isinstance(held, Param)]
 
     def update(self, name: str, value: Value) -> None:
         """The new value of the buffer `name`, for what comes later and for the next call of the model."""

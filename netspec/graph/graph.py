@@ -82,10 +82,11 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """A named input of the graph."""
+    """A named input of the graph; `default` fills it where a call leaves it out."""
 
     name: str
     value: Value
+    default: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +211,7 @@ class Graph:
     def symbols(self) -> dict[str, tuple[Input, int]]:
         """For each symbolic dimension the first input, and its axis, that shows its size."""
         found: dict[str, tuple[Input, int]] = {}
-        for entry in self.inputs:
+        for entry in sorted(self.inputs, key=lambda entry: entry.default is not None):
             for axis, size in enumerate(entry.value.shape):
                 name = is_symbol(size)
                 if name is not None:

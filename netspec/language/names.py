@@ -11,6 +11,7 @@ from functools import cached_property
 from netspec.errors import LanguageError, Location, printable
 
 MAX_NAME_BYTES = 128
+MAX_PATH_BYTES = 1024
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
 _NAME = re.compile(rf"{_PART}(\.{_PART})*\Z")
@@ -28,6 +29,12 @@ def check_name(name: str, what: str, location: Location | None) -> str:
     if any(part.startswith("__") for part in name.split(".")):
         raise LanguageError(f"{what} is called {name}: names with __ in front are reserved", location)
     return name
+
+
+def check_path(path: str, location: Location | None) -> None:
+    """A LanguageError for a path that is too long to be a name in a file."""
+    if len(path) > MAX_PATH_BYTES:
+        raise LanguageError(f"a path of more than {MAX_PATH_BYTES:,} bytes", location)
 
 
 def check_identifier(name: str, what: str, location: Location | None) -> str:

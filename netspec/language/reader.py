@@ -21,6 +21,17 @@ def read(path: str | os.PathLike[str]) -> Document:
     return read_text(_contents(file), file)
 
 
+def read_included(file: str, may_be_linked: bool, budget: int) -> tuple[Document, int]:
+    """A file that another one includes, and its size, which `budget` bounds. Raises LanguageError as `read` does.
+
+    A file with a second name is refused unless it `may_be_linked`: that name may stand outside of the folder.
+    """
+    data = _contents(file, may_be_linked)
+    if len(data) > budget:
+        raise LanguageError("include: all files together are too large", Location(file, 1, 1))
+    return read_text(data, file), len(data)
+
+
 def read_text(text: str | bytes, file: str = "<text>") -> Document:
     """The spec in `text`; `file` names it in messages, and its ending tells JSON from YAML.
 
@@ -54,7 +65,7 @@ def _compose(text: str | bytes, file: str) -> Node | None:
     return json_reader.compose(checked, file) if is_json else yaml_reader.compose(checked, file)
 
 
-def _contents(file: str) -> bytes:
+def _contents(file: str, may_be_linked: bool = True) -> bytes:
     start = Location(file, 1, 1)
     try:
         # Non-blocking: opening a pipe that nobody writes to would otherwise hang.
@@ -64,7 +75,10 @@ def _contents(file: str) -> bytes:
     except ValueError:
         raise LanguageError("cannot be opened: NUL in the name", start) from None
     try:
-        mode = os.fstat(descriptor).st_mode
+        status = os.fstat(descriptor)
+        mode = status.st_mode
+        if stat.S_ISREG(mode) and status.st_nlink > 1 and not may_be_linked:
+            raise LanguageError("a hard link is not included: it may lead out of the folder", start)
         if not stat.S_ISREG(mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
             raise LanguageError(f"a file is expected, this is {kind}", start)

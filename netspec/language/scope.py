@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from netspec.errors import LanguageError, Location
+from netspec.errors import FollowsError, LanguageError, Location
 from netspec.expressions.evaluation import evaluate, fill
 from netspec.expressions.parser import contains, read_string
 from netspec.expressions.syntax import Expression, Template
@@ -13,18 +13,11 @@ from netspec.expressions.values import Value
 from netspec.language.document import Node
 
 
-class FollowsError(LanguageError):
-    """What is read is in error itself, which is told where it stands: this adds no mistake."""
-
-    def __init__(self) -> None:
-        ValueError.__init__(self)
-        self.mistakes = ()
-
-
 class Scope(Mapping[str, Value]):
     """One body's names over those around it. A value is computed when it is first asked for, so order is free."""
 
-    def __init__(self, around: Scope | None = None) -> None:
+    def __init__(self, around: Scope | None = None, *, of_one_body: bool = False) -> None:
+        """A scope inside `around`; with `of_one_body` both are parts of one: no name may be in both."""
         self._around = around
         self._values: dict[str, Value] = {}
         self._pending: dict[str, tuple[Callable[[], Value], Location | None]] = {}
@@ -32,6 +25,8 @@ class Scope(Mapping[str, Value]):
         self._lower: dict[str, str] = {}
         self._open: list[str] = []
         self._broken: set[str] = set()
+        if of_one_body and around is not None:
+            self._defined, self._lower = around._defined, around._lower
         # Whether names are missing here because what should give them is in error: then an unknown one is no mistake.
         self.incomplete = False
 

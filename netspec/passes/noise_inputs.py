@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from netspec.graph.graph import Call, Graph, Input, Node
@@ -13,10 +14,11 @@ PREFIX = "noise:"
 def noise_inputs(graph: Graph) -> tuple[Graph, dict[str, Op]]:
     """The graph with an input `noise:PATH` for each random primitive, and what each of them would have drawn.
 
-    A second random primitive of one layer is `noise:PATH:1`, and so on.
+    A second random primitive of one layer is `noise:PATH:1`, and so on; so is that of a layer applied once more.
     """
     inputs: list[Input] = list(graph.inputs)
     drawn: dict[str, Op] = {}
+    count: Counter[str] = Counter()
     nodes: list[Node | Call] = []
     for node in graph.nodes:
         if not isinstance(node, Call):
@@ -24,7 +26,9 @@ def noise_inputs(graph: Graph) -> tuple[Graph, dict[str, Op]]:
             nodes.append(node)
             continue
         random = [inner for inner in node.body if inner.op.random]
-        for index, inner in enumerate(random):
+        for inner in random:
+            index = count[node.path]
+            count[node.path] += 1
             name = f"{PREFIX}{node.path}" + (f":{index}" if index else "")
             inputs.append(Input(name, inner.outputs[0]))
             drawn[name] = inner.op

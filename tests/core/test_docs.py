@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from netspec.errors import NetspecError
-from netspec.language.spec import ENTRY_KEYS_LATER, FILE_KEYS_LATER
 from netspec.layers import LAYER_TYPES
 from netspec.layers.initializers import INITIALIZER_TYPES
 from netspec.spec import loads
@@ -60,9 +59,7 @@ def test_fields_in_the_table_are_those_of_the_layers() -> None:
     assert listed >= 20
 
 
-def test_initialisers_and_keys_that_are_named_exist() -> None:
+def test_initialisers_that_are_named_exist() -> None:
     section = LANGUAGE.partition("## Defaults")[2].partition("## ")[0]
     named = set(re.findall(r"`(\w+)`", section)) & set(INITIALIZER_TYPES)
     assert named == set(INITIALIZER_TYPES)
-    later = set(re.findall(r"`(\w+)`", LANGUAGE.partition("## Not there yet")[2]))
-    assert later == {*ENTRY_KEYS_LATER, *FILE_KEYS_LATER}

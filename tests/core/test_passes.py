@@ -68,12 +68,12 @@ def test_the_gradient_of_a_probe_is_what_its_layer_hands_back() -> None:
     assert_same(first.evaluation, here, first.evaluation.gradients)
     handed: dict[Value, Any] = {}
     for call in graph.calls():
-        for name, value in probe_names(call).items():
+        for name, value in probe_names(call, call.path).items():
             handed[value] = handed.get(value, 0) + here.gradients[f"input:{name}"]
     direct = {output.value: cotangents[output.name] for output in graph.outputs}
     for value, total in handed.items():  # what all readers hand back is what flows to the value
         np.testing.assert_allclose(total + direct.get(value, 0), first.cotangents[value], rtol=0, atol=1e-11)
-    assert len(zeros) == sum(len(probe_names(call)) for call in graph.calls()) > 20
+    assert len(zeros) == sum(len(probe_names(call, call.path)) for call in graph.calls()) > 20
 
 
 def test_a_layer_that_hands_its_input_on_has_no_probe() -> None:

@@ -1,0 +1,70 @@
+"""What all bodies of one expansion share: the builder, the budget, the paths in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from netspec.errors import LanguageError, Location
+from netspec.expand.configuration import Configurator
+from netspec.expand.freezing import Freezing
+from netspec.graph.builder import Builder
+from netspec.language.names import check_path
+from netspec.language.scope import Scope
+from netspec.language.spec import ModelSpec
+from netspec.layers.base import Layer
+
+MAX_LAYERS = 12_000
+MAX_ENTRIES = 10 * MAX_LAYERS  # with those that are absent
+
+
+class TooLargeError(Exception):
+    """The spec is beyond its budget: nothing else of it is looked at. No NetspecError, so that nothing collects it."""
+
+    def __init__(self, message: str, location: Location) -> None:
+        super().__init__(message)
+        self.error = LanguageError(message, location)
+
+
+@dataclass
+class Context:
+    """`scope` holds the names that every block sees: the file's params, let and symbols."""
+
+    spec: ModelSpec
+    builder: Builder
+    freezing: Freezing
+    scope: Scope
+    configurator: Configurator
+    layers: dict[str, Layer]
+    paths: set[str] = field(default_factory=set)
+    told: set[tuple[Location | None, str]] = field(default_factory=set)  # mistakes in blocks, so that each is told once
+    open_blocks: list[str] = field(default_factory=list)
+    applying_again: bool = False
+    _layers: int = 0
+    _entries: int = 0
+
+    def charge(self, location: Location, layers: int = 0) -> None:
+        """Count an entry, and the layers that it is. Raises TooLargeError."""
+        self._entries += 1
+        self._layers += layers
+        if self._layers > MAX_LAYERS or self._entries > MAX_ENTRIES:
+            raise TooLargeError(f"more than {MAX_LAYERS:,} layers", location)
+
+    def claim(self, path: str, location: Location) -> None:
+        """Take a path for an entry. Raises LanguageError where another entry has it."""
+        check_path(path, location)
+        if self.applying_again:
+            return
+        if path in self.paths:
+            raise LanguageError(f"a second layer with the path {path}", location)
+        self.paths.add(path)
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Within it entries are applied once more, under the paths that they have."""
+        before, self.applying_again = self.applying_again, True
+        try:
+            yield
+        finally:
+            self.applying_again = before

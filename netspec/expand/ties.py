@@ -1,0 +1,39 @@
+"""`tie`: a layer's parameter that is another one above."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netspec.errors import LanguageError, Mistakes, nearest, printable
+from netspec.graph.builder import Builder
+from netspec.language.scope import resolved, text_of
+
+if TYPE_CHECKING:
+    from netspec.expand.units import Application
+    from netspec.language.document import Node
+
+
+def tied_paths(node: Node, at: Application, builder: Builder) -> dict[str, str]:
+    """For each parameter named in `tie` the path of the one it is, looked up from the innermost entry outwards."""
+    written = resolved(node, at.scope)
+    if not isinstance(written.value, dict):
+        message = f"{at.label}: tie: expected a mapping such as {{weight: embedding.weight}}"
+        raise LanguageError(message, node.location)
+    found: dict[str, str] = {}
+    mistakes = Mistakes()
+    for name, child in written.value.items():
+        with mistakes.collect(child.location):
+            given = text_of(child, at.scope, f"{at.label}: tie of {name}")
+            around = at.path
+            while around:
+                around = around.rpartition(".")[0]
+                path = f"{around}.{given}" if around else given
+                if builder.has_param(path):
+                    found[name] = path
+                    break
+            else:
+                hint = nearest(given, builder.param_paths())
+                message = f"{at.label}: tie of {name}: there is no parameter {printable(given[:128])} above{hint}"
+                raise LanguageError(message, child.location)
+    mistakes.raise_all()
+    return found
