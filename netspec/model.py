@@ -13,7 +13,7 @@ import numpy as np
 from netspec.analysis.index_bounds import index_bounds
 from netspec.errors import InputError, nearest
 from netspec.graph.dims import evaluate, format_shape, is_symbol
-from netspec.graph.graph import Graph, GraphPair
+from netspec.graph.graph import Graph, GraphPair, Input
 from netspec.graph.types import TensorType
 from netspec.weights.safetensors_file import write_weights
 
@@ -137,18 +137,29 @@ class Model(ABC):
         """Write parameters and buffers as safetensors, atomically, canonical names and layout."""
         write_weights(path, self.weights())
 
+    def _full(self, shape: tuple[int, ...], number: float, type: TensorType) -> Any:
+        """A native array of one number, for an input that is left out."""
+        dtype = "float64" if type.dtype == "float" else type.dtype
+        return self.to_native("", np.full(shape, number, dtype), type)
+
     def _bind(
         self, arrays: tuple[Any, ...], named: Mapping[str, Any], training: bool
     ) -> tuple[dict[str, Any], dict[str, int]]:
         """Native arrays by input name, after all checks, and the size of each symbol."""
         graph = self.graphs.of(training)
-        given = by_name([entry.name for entry in graph.inputs], arrays, named)
-        native = {entry.name: self.to_native(entry.name, given[entry.name], entry.value.type) for entry in graph.inputs}
+        given = by_name(graph.inputs, arrays, named)
+        native = {
+            entry.name: self.to_native(entry.name, given[entry.name], entry.value.type)
+            for entry in graph.inputs
+            if entry.name in given
+        }
+        native = fill_left_out(graph, native, self._full)
         return native, self._checks[training](native, self.to_numpy)
 
 
-def by_name(names: Sequence[str], arrays: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
-    """Inputs given in order and by name, all by name. Raises InputError unless each is given once."""
+def by_name(inputs: Sequence[Input], arrays: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs given in order and by name, all by name. Raises InputError unless each without a default is given once."""
+    names = [entry.name for entry in inputs]
     expected = f"the inputs are {', '.join(names)}"
     if len(arrays) > len(names):
         raise InputError(f"{len(arrays)} inputs given: {expected}")
@@ -159,10 +170,39 @@ def by_name(names: Sequence[str], arrays: Sequence[Any], named: Mapping[str, Any
         if name in given:
             raise InputError(f"input {name} is given twice")
         given[name] = value
-    missing = [name for name in names if name not in given]
+    missing = [entry.name for entry in inputs if entry.name not in given and entry.default is None]
     if missing:
         raise InputError(f"input {missing[0]} is missing: {expected}")
     return given
+
+
+Full = Callable[[tuple[Any, ...], float, TensorType], Any]
+
+
+def fill_left_out(
+    graph: Graph,
+    given: Mapping[str, Any],
+    full: Full,
+    size_of: Callable[[Any, int], Any] = lambda x, axis: int(x.shape[axis]),
+) -> dict[str, Any]:
+    """All inputs in order: those that are given, and those left out filled with their defaults by `full`."""
+    if len(given) == len(graph.inputs):
+        return dict(given)
+    sources = graph.symbols()
+    for entry, _ in sources.values():
+        if len(given[entry.name].shape) != entry.value.type.rank:
+            expected, got = format_shape(entry.value.shape), format_shape(tuple(given[entry.name].shape))
+            raise InputError(f"input {entry.name}: expected {expected}, got {got}")
+    symbols = {name: size_of(given[entry.name], axis) for name, (entry, axis) in sources.items()}
+    found: dict[str, Any] = {}
+    for entry in graph.inputs:
+        if entry.name in given:
+            found[entry.name] = given[entry.name]
+        else:
+            assert entry.default is not None
+            shape = tuple(evaluate(size, symbols) for size in entry.value.shape)
+            found[entry.name] = full(shape, entry.default, entry.value.type)
+    return found
 
 
 class InputCheck:

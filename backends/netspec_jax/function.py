@@ -14,7 +14,8 @@ import numpy as np
 from netspec.backend import Fused, Lowerings, run
 from netspec.errors import BackendError
 from netspec.graph.graph import Graph, GraphPair
-from netspec.model import InputCheck, by_name
+from netspec.graph.types import TensorType
+from netspec.model import InputCheck, by_name, fill_left_out
 
 Tensors = dict[str, Any]
 # (params, buffers, key, inputs by name) -> (outputs by name, all buffers after the pass).
@@ -53,18 +54,24 @@ def pass_function(graph: Graph, lowerings: Lowerings, fused: Fused, dtype: str) 
     return one_pass
 
 
-def apply_function(graphs: GraphPair, passes: Mapping[bool, Pass]) -> Callable[..., Any]:
+def apply_function(graphs: GraphPair, passes: Mapping[bool, Pass], dtype: str) -> Callable[..., Any]:
     """The public `apply`, jitted: `training` is static, so that there is one program for each mode."""
-    names = {training: [entry.name for entry in graphs.of(training).inputs] for training in (False, True)}
+
+    def full(shape: tuple[int, ...], number: float, type: TensorType) -> Any:
+        return jnp.full(shape, number, dtype if type.dtype == "float" else type.dtype)
+
+    def given(graph: Graph, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+        return fill_left_out(graph, by_name(graph.inputs, inputs, named), full)
 
     def apply(params: Any, buffers: Any, /, *inputs: Any, training: bool = False, key: Any = None, **named: Any) -> Any:
         """The output (a dict of several by name); with `training=True` the pair of it and the buffers after the pass.
 
         `params` and `buffers` are flat dicts by path, `inputs` come in order or by name (those called `training` or
-        `key` in order). `key` is needed in training where the model draws random numbers. Pure, and fit for jax.grad,
-        jvp, hessian, vmap; an index out of range is not noticed here, while ranks and sizes are: InputError.
+        `key` in order); one with a default may be left out. `key` is needed in training where the model draws random
+        numbers. Pure, and fit for jax.grad, jvp, hessian, vmap; an index out of range is not noticed here, while ranks
+        and sizes are: InputError.
         """
-        outputs, moved = passes[training](params, buffers, key, by_name(names[training], inputs, named))
+        outputs, moved = passes[training](params, buffers, key, given(graphs.of(training), inputs, named))
         result = next(iter(outputs.values())) if len(outputs) == 1 else outputs
         return (result, moved) if training else result
 

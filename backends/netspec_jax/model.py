@@ -56,7 +56,7 @@ class JaxModel(Model):
         self._state = stored.inference.state
         self._random = draws(stored.training)
         passes = {mode: pass_function(stored.of(mode), lowerings, fused, dtype) for mode in (False, True)}
-        self._apply = apply_function(stored, passes)
+        self._apply = apply_function(stored, passes, dtype)
         self._evaluators = {mode: _evaluator(passes[mode]) for mode in (False, True)}
         self._key = jax.random.key(0)
         self._draws = 0

@@ -18,6 +18,7 @@ from netspec.backend import Fused, Lowerings, Results, run
 from netspec.graph.graph import Buffer, Graph, GraphPair, Param
 from netspec.graph.ops import Constant
 from netspec.graph.types import TensorType
+from netspec.model import by_name, fill_left_out
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class Runner:
         """TensorFlow's type for a dtype of the graph."""
         return tf.as_dtype(self.dtype if dtype == "float" else dtype)
 
+    def full(self, shape: tuple[Any, ...], number: float, type: TensorType) -> tf.Tensor:
+        """A tensor of one number."""
+        return tf.fill(shape, tf.constant(number, self.type_of(type.dtype)))
+
     def spec(self, type: TensorType, name: str) -> tf.TensorSpec:
         """What a tf.function is told of an argument: symbolic sizes are left open."""
         shape = [size if isinstance(size, int) else None for size in type.shape]
@@ -56,10 +61,11 @@ class Runner:
 class NetworkModule(tf.Module):
     """A model of netspec as a tf.Module.
 
-    Call it with the inputs of the spec, in order or by name: `module(image)`. `training=True` picks the training graph,
-    which also assigns the model's buffers. One output comes alone, several as a dict. `inference_call` and
-    `training_call` are the two tf.functions, each with an input signature in which symbolic sizes are open, so that one
-    trace serves every batch size; SavedModel exports both, and the first one as `__call__`.
+    Call it with the inputs of the spec, in order or by name: `module(image)`; one with a default may be left out, here
+    alone. `training=True` picks the training graph, which also assigns the model's buffers. One output comes alone,
+    several as a dict. `inference_call` and `training_call` are the two tf.functions, each with an input signature in
+    which symbolic sizes are open, so that one trace serves every batch size; SavedModel exports both, and the first one
+    as `__call__`.
 
     `variables_by_path` has all parameters and buffers by the paths of the spec; `trainable_variables` leaves out
     buffers and what is frozen. Inputs and outputs have the layout of the spec, `[batch, channels, height, width]`.
@@ -86,11 +92,24 @@ class NetworkModule(tf.Module):
         # On the instance, beside the method of the class that Python itself calls: tf.saved_model looks here.
         self.__call__ = self.inference_call  # type: ignore[method-assign]
         # A partial, as tf.Module would make a part of every checkpoint of a plain dict.
+        has_defaults = any(entry.default is not None for entry in graphs.inference.inputs)
+        self._left_out = partial(_left_out, graphs, runner) if has_defaults else None
         self._argument = partial(_argument, {training: _arguments(graphs.of(training)) for training in (False, True)})
 
     def __call__(self, *inputs: Any, training: bool = False, **named: Any) -> Any:
         function = self.training_call if training else self.inference_call
+        if self._left_out is not None:
+            inputs, named = self._left_out(training, inputs, named), {}
         return function(*inputs, **{self._argument(training, name): value for name, value in named.items()})
+
+
+def _left_out(
+    graphs: GraphPair, runner: Runner, training: bool, inputs: tuple[Any, ...], named: Mapping[str, Any]
+) -> tuple[Any, ...]:
+    """All inputs in order, those that are left out filled with their defaults."""
+    graph = graphs.of(training)
+    given = {name: tf.convert_to_tensor(x) for name, x in by_name(graph.inputs, inputs, named).items()}
+    return tuple(fill_left_out(graph, given, runner.full, _size_of).values())
 
 
 def _variable(held: Param | Buffer, value: Any, dtype: str) -> tf.Variable:

@@ -54,7 +54,7 @@ class Tape:
         """Record `graph`, the updates of buffers included, which are made in place; its outputs by name."""
         state = {}
         for held in graph.state:
-            proxy = self._create("get_attr", _tensor_at(held.path, isinstance(held, Param)), held.path, (), {})
+            proxy = self._create("get_attr", tensor_at(held.path, isinstance(held, Param)), held.path, (), {})
             self._droppable.append(proxy)
             state[held.path] = proxy
         results = run(graph, lowerings, fused, inputs, state, size_of)
@@ -105,7 +105,7 @@ def argument_names(names: Iterable[str]) -> list[str]:
     return found
 
 
-def _tensor_at(path: str, is_param: bool) -> str:
+def tensor_at(path: str, is_param: bool) -> str:
     """The expression for a parameter or buffer: where it can be, an attribute, so that parametrizations of it hold."""
     home, _, name = path.rpartition(".")
     if name.isidentifier() and not keyword.iskeyword(name) and name not in _MODULE_ATTRIBUTES:

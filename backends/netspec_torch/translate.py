@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from torch import fx
@@ -15,7 +17,9 @@ from netspec.graph.graph import Buffer, Call, Graph, GraphPair, Input, LayerConf
 from netspec.graph.types import TensorType
 from netspec.layers.base import Layer, input_names
 from netspec_torch.source import Source, Text
-from netspec_torch.tape import Tape, argument_names, module_at
+from netspec_torch.tape import Tape, argument_names, module_at, tensor_at
+
+NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ def translate(graphs: GraphPair, lowerings: Lowerings, fused: Fused) -> Translat
     """The sources of all modules that `graphs` become."""
     inputs = list(dict.fromkeys(entry.name for graph in (graphs.inference, graphs.training) for entry in graph.inputs))
     arguments = dict(zip(inputs, argument_names(inputs), strict=True))
-    model = Method(graphs.name, "")
+    model = Method(graphs.name, "", _left_out(graphs.inference, arguments))
     layers: dict[str, Method] = {}
     for training in (False, True):
         model.add(training, _Whole(graphs.of(training), arguments, lowerings, fused, layers).form())
@@ -44,9 +48,11 @@ def translate(graphs: GraphPair, lowerings: Lowerings, fused: Fused) -> Translat
 class Method:
     """A forward method: one form for inference and one for training; more where a shared layer meets other shapes."""
 
-    def __init__(self, name: str, fields: str) -> None:
+    def __init__(self, name: str, fields: str, left_out: Mapping[str, str] = NO_TEXTS) -> None:
+        """`left_out` gives for each argument that may be left out the text that makes it."""
         self._name = name
         self._fields = fields
+        self._left_out = left_out
         self._forms: dict[bool, list[Text]] = {False: [], True: []}
 
     def add(self, training: bool, form: Text) -> int:
@@ -64,12 +70,36 @@ class Method:
             body = _branches(inference or training)
         forms = inference + training
         every = dict.fromkeys(argument for form in forms for argument in form.arguments)
-        needed = [argument for argument in every if all(argument in form.arguments for form in forms)]
+        needed = [
+            argument
+            for argument in every
+            if argument not in self._left_out and all(argument in form.arguments for form in forms)
+        ]
+        filled = [f"if {argument} is None:\n    {argument} = {text}\n" for argument, text in self._left_out.items()]
+        body = "".join(filled) + body
         arguments = [*needed, *(f"{argument}=None" for argument in every if argument not in needed)]
         if max(len(inference), len(training)) > 1:
             arguments.append("form=0")
         functions = dict(function for form in forms for function in form.functions)
         return Source(self._name, self._fields, Text(tuple(arguments), body, tuple(functions.items())))
+
+
+def _left_out(graph: Graph, arguments: Mapping[str, str]) -> dict[str, str]:
+    """For each argument with a default the expression that fills it."""
+    given = [entry for entry in graph.inputs if entry.default is None]
+    sizes = {name: f"{arguments[entry.name]}.size({axis})" for name, (entry, axis) in graph.symbols().items()}
+    floats = [f"{arguments[entry.name]}.dtype" for entry in given if entry.value.type.dtype == "float"]
+    floats += [f"{tensor_at(held.path, isinstance(held, Param))}.dtype" for held in graph.state]
+    found: dict[str, str] = {}
+    for entry in graph.inputs:
+        if entry.default is not None:
+            shape = ", ".join(re.sub(r"[A-Za-z_]\w*", lambda m: sizes[m[0]], str(size)) for size in entry.value.shape)
+            dtype = f"torch.{entry.value.type.dtype}"
+            if entry.value.type.dtype == "float":
+                dtype = [*floats, "torch.get_default_dtype()"][0]
+            device = f", device={arguments[given[0].name]}.device" if given else ""
+            found[arguments[entry.name]] = f"torch.full(({shape},), {entry.default!r}, dtype={dtype}{device})"
+    return found
 
 
 def _branches(forms: list[Text]) -> str:
