@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from netspec.cli.failures import BAD_INPUT
-from netspec.cli.options import FormatOption, FreezeOption, SetOption, load, parse_params
+from netspec.cli.options import FreezeOption, SetOption, load, parse_params
 from netspec.cli.output import emit, emit_json, note, warn
 from netspec.errors import Mistake, NetspecError, printable
 
@@ -22,7 +22,10 @@ def validate(
     ],
     assignments: SetOption = None,
     freeze: FreezeOption = None,
-    output_format: FormatOption = "table",
+    output_format: Annotated[
+        Literal["table", "json", "github"],
+        typer.Option("--format", help="A table for people, JSON for programs, or what GitHub shows beside a change."),
+    ] = "table",
 ) -> None:
     """Check specs, without running anything.
 
@@ -47,6 +50,8 @@ def validate(
             emit(_fine(file, spec))
     if output_format == "json":
         emit_json(found)
+    if output_format == "github":
+        emit("".join(f"{_annotation(each)}\n" for each in found))
     raise typer.Exit(status)
 
 
@@ -55,6 +60,20 @@ def _fine(file: str, spec: Spec) -> str:
 
     layers, total = len(list(spec.inference.calls())), count_params(spec.inference).total
     return f"{printable(file)}: ok, {layers:,} layers, {total:,} parameters\n"
+
+
+def _annotation(diagnostic: dict[str, Any]) -> str:
+    """A line of GitHub's workflow commands, https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
+
+    `::error file=F,line=L,col=C::message`, where `%` and ends of lines are escaped, and in properties `:` and `,` too.
+    """
+    places = {"file": diagnostic["file"], "line": diagnostic["line"], "col": diagnostic["column"]}
+    properties = ",".join(f"{key}={_escaped(str(value), '%:,')}" for key, value in places.items() if value is not None)
+    return f"::{diagnostic['severity']} {properties}::{_escaped(printable(diagnostic['message']), '%')}"
+
+
+def _escaped(text: str, characters: str) -> str:
+    return "".join(f"%{ord(c):02X}" if c in characters or c in "\r\n" else c for c in text)
 
 
 def _diagnostics(file: str, mistakes: Sequence[Mistake], severity: str) -> list[dict[str, Any]]:

@@ -252,3 +252,17 @@ def test_validate_warns_of_what_can_never_be_trained(run: Run, spec: Callable[[s
     assert status == 0
     assert "warning: 0: batch_norm in training needs 2 values or more for each channel, got 1" in err
     assert [line["severity"] for line in json.loads(out)] == ["warning"]
+
+
+def test_validate_as_annotations_for_github(run: Run, spec: Callable[[str], str]) -> None:
+    path = spec(
+        "netspec: 1\ninputs: {x: {shape: [batch, 6]}}\nlayers:\n  - {type: linear, out_features: 10%}\n  - rel\n"
+    )
+    status, out, err = run("validate", path, "--format", "github")
+    assert status == 2
+    assert out.splitlines() == [
+        f"::error file={path},line=4,col=34::0 (linear): out_features: expected a positive integer, got text '10%25'",
+        f"::error file={path},line=5,col=5::unknown layer type rel; did you mean relu?",
+    ]
+    assert err.count("\n") == 2
+    assert run("validate", LENET, "--format", "github")[1] == ""
