@@ -29,6 +29,11 @@ def matmul(a: Any, b: Any) -> Any:
     return jnp.matmul(a, b)
 
 
+def absolute(x: Any) -> Any:
+    """Not jnp.abs, whose derivative at 0 is 1."""
+    return x * jnp.sign(x)
+
+
 def element_count(x: Any, *, axes: tuple[int, ...]) -> float:
     return float(math.prod(x.shape[axis] for axis in axes))
 
@@ -50,18 +55,28 @@ def concat(*xs: Any, axis: int) -> Any:
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Constant: constant,
     ops.Exp: jnp.exp,
+    ops.Log: jnp.log,
+    ops.Sin: jnp.sin,
+    ops.Cos: jnp.cos,
+    ops.Sqrt: jnp.sqrt,
     ops.Rsqrt: jax.lax.rsqrt,
     ops.Tanh: jnp.tanh,
     ops.Sigmoid: jax.nn.sigmoid,
     ops.Erf: jax.lax.erf,
     ops.Relu: jax.nn.relu,
+    ops.Abs: absolute,
     ops.StopGradient: jax.lax.stop_gradient,
     ops.Add: jnp.add,
     ops.Sub: jnp.subtract,
     ops.Mul: jnp.multiply,
     ops.Div: jnp.divide,
+    ops.Maximum: jnp.maximum,
+    ops.Minimum: jnp.minimum,
     ops.Greater: jnp.greater,
     ops.Equal: jnp.equal,
+    ops.And: jnp.logical_and,
+    ops.Or: jnp.logical_or,
+    ops.Not: jnp.logical_not,
     ops.Where: jnp.where,
     ops.Bernoulli: bernoulli,
     ops.Matmul: matmul,
@@ -72,6 +87,8 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Mean: lambda x, *, axes, keepdims: jnp.mean(x, axes, keepdims=keepdims),
     ops.Max: lambda x, *, axes, keepdims: jnp.max(x, axes, keepdims=keepdims),
     ops.ElementCount: element_count,
+    ops.NumberLike: lambda x, *, value: jnp.asarray(value, x.dtype),
+    ops.Positions: lambda x, *, axis: jnp.arange(x.shape[axis]),
     ops.Reshape: jnp.reshape,
     ops.Permute: jnp.transpose,
     ops.Concat: concat,

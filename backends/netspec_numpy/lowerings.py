@@ -63,6 +63,14 @@ def _element_count(x: Array, axes: tuple[int, ...]) -> float:
     return float(math.prod(x.shape[axis] for axis in axes))
 
 
+def _number_like(x: Array, value: float) -> float:
+    return value
+
+
+def _positions(x: Array, axis: int) -> Array:
+    return np.arange(x.shape[axis])
+
+
 def _reshape(x: Array, shape: tuple[int, ...]) -> Array:
     return x.reshape(shape)
 
@@ -78,18 +86,28 @@ def _gather(table: Array, indices: Array) -> Array:
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Constant: _constant,
     ops.Exp: np.exp,
+    ops.Log: np.log,
+    ops.Sin: np.sin,
+    ops.Cos: np.cos,
+    ops.Sqrt: np.sqrt,
     ops.Rsqrt: _rsqrt,
     ops.Tanh: np.tanh,
     ops.Sigmoid: _sigmoid,
     ops.Erf: _erf,
     ops.Relu: _relu,
+    ops.Abs: np.abs,
     ops.StopGradient: _stop_gradient,
     ops.Add: operator.add,
     ops.Sub: operator.sub,
     ops.Mul: operator.mul,
     ops.Div: operator.truediv,
+    ops.Maximum: np.maximum,
+    ops.Minimum: np.minimum,
     ops.Greater: operator.gt,
     ops.Equal: operator.eq,
+    ops.And: np.logical_and,
+    ops.Or: np.logical_or,
+    ops.Not: np.logical_not,
     ops.Where: np.where,
     ops.Bernoulli: _bernoulli,
     ops.Matmul: np.matmul,
@@ -100,6 +118,8 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Mean: _mean,
     ops.Max: _max,
     ops.ElementCount: _element_count,
+    ops.NumberLike: _number_like,
+    ops.Positions: _positions,
     ops.Reshape: _reshape,
     ops.Permute: np.transpose,
     ops.Concat: _concat,

@@ -40,6 +40,23 @@ def _exp(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     return (dys[0] * ys[0],)
 
 
+def _log(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    return (dys[0] / xs[0],)
+
+
+def _sin(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    return (dys[0] * np.cos(xs[0]),)
+
+
+def _cos(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    return (-dys[0] * np.sin(xs[0]),)
+
+
+def _sqrt(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    """y' = 1 / (2 y)."""
+    return (0.5 * dys[0] / ys[0],)
+
+
 def _rsqrt(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     """y' = -1/2 x^(-3/2) = -y^3 / 2."""
     (y,) = ys
@@ -68,6 +85,11 @@ def _relu(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     return (np.where(xs[0] > 0, dys[0], 0),)
 
 
+def _abs(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    """y' = sign(x), 0 at 0."""
+    return (dys[0] * np.sign(xs[0]),)
+
+
 def _stop_gradient(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     return (None,)
 
@@ -92,6 +114,14 @@ def _div(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     (dy,), (a, b), (y,) = dys, xs, ys
     da = dy / b
     return _unbroadcast(da, a.shape), _unbroadcast(-da * y, b.shape)
+
+
+def _choice(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    """Of maximum and minimum: all to the one that was taken, half to each of two equals."""
+    (dy,), (a, b), (y,) = dys, xs, ys
+    from_a, from_b = y == a, y == b
+    share = np.where(from_a & from_b, 0.5 * dy, dy)
+    return _unbroadcast(np.where(from_a, share, 0), a.shape), _unbroadcast(np.where(from_b, share, 0), b.shape)
 
 
 def _where(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
@@ -171,16 +201,23 @@ def _gather(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
 VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
     ops.Constant: _constant,
     ops.Exp: _exp,
+    ops.Log: _log,
+    ops.Sin: _sin,
+    ops.Cos: _cos,
+    ops.Sqrt: _sqrt,
     ops.Rsqrt: _rsqrt,
     ops.Tanh: _tanh,
     ops.Sigmoid: _sigmoid,
     ops.Erf: _erf,
     ops.Relu: _relu,
+    ops.Abs: _abs,
     ops.StopGradient: _stop_gradient,
     ops.Add: _add,
     ops.Sub: _sub,
     ops.Mul: _mul,
     ops.Div: _div,
+    ops.Maximum: _choice,
+    ops.Minimum: _choice,
     ops.Where: _where,
     ops.Matmul: _matmul,
     ops.Convolution: _convolution,

@@ -44,6 +44,16 @@ def _element_count(tape: Tape, x: ir.Value, *, axes: tuple[int, ...]) -> ir.Valu
     return tape.op("Cast", scalar, to=int(tape.element_type("float")), saturate=1)
 
 
+def _number_like(tape: Tape, x: ir.Value, *, value: float) -> ir.Value:
+    number = tape.constant(value, "int64" if isinstance(value, int) else "float")
+    return tape.op("CastLike", number, x, saturate=1)
+
+
+def _positions(tape: Tape, x: ir.Value, *, axis: int) -> ir.Value:
+    size = tape.op("Reshape", tape.size_of(x, axis).value, tape.constant([], "int64"), allowzero=0)
+    return tape.op("Range", tape.constant(0, "int64"), size, tape.constant(1, "int64"))
+
+
 def _reshape(tape: Tape, x: ir.Value, *, shape: tuple[int | RuntimeSize, ...]) -> ir.Value:
     return tape.op("Reshape", x, tape.vector(shape), allowzero=0)
 
@@ -145,18 +155,28 @@ def _pool(op_type: str, **more: int) -> Lowering:
 LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.Constant: _constant,
     ops.Exp: _native("Exp"),
+    ops.Log: _native("Log"),
+    ops.Sin: _native("Sin"),
+    ops.Cos: _native("Cos"),
+    ops.Sqrt: _native("Sqrt"),
     ops.Rsqrt: _rsqrt,
     ops.Tanh: _native("Tanh"),
     ops.Sigmoid: _native("Sigmoid"),
     ops.Erf: _native("Erf"),
     ops.Relu: _native("Relu"),
+    ops.Abs: _native("Abs"),
     ops.StopGradient: lambda tape, x: x,
     ops.Add: _native("Add"),
     ops.Sub: _native("Sub"),
     ops.Mul: _native("Mul"),
     ops.Div: _native("Div"),
+    ops.Maximum: _native("Max"),
+    ops.Minimum: _native("Min"),
     ops.Greater: _native("Greater"),
     ops.Equal: _native("Equal"),
+    ops.And: _native("And"),
+    ops.Or: _native("Or"),
+    ops.Not: _native("Not"),
     ops.Where: _native("Where"),
     ops.Matmul: _native("MatMul"),
     ops.Convolution: convolution,
@@ -166,6 +186,8 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.Mean: _reduction("ReduceMean"),
     ops.Max: _reduction("ReduceMax"),
     ops.ElementCount: _element_count,
+    ops.NumberLike: _number_like,
+    ops.Positions: _positions,
     ops.Reshape: _reshape,
     ops.Permute: _permute,
     ops.Concat: _concat,

@@ -25,6 +25,16 @@ def matmul(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.matmul(a, b)
 
 
+def maximum(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """tf.maximum, but of two equals each gets half of the gradient; TensorFlow's own gives all of it to `a`."""
+    return tf.maximum(a, b) if a.dtype.is_integer else tf.where(a > b, a, tf.where(a < b, b, 0.5 * a + 0.5 * b))
+
+
+def minimum(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """tf.minimum with the gradient of `maximum`."""
+    return tf.minimum(a, b) if a.dtype.is_integer else tf.where(a < b, a, tf.where(a > b, b, 0.5 * a + 0.5 * b))
+
+
 def bernoulli(x: tf.Tensor, keep: float) -> tf.Tensor:
     """1 with probability `keep`, else 0. Drawn in float32 for every type: float16 has 1024 numbers in [0.5, 1)."""
     return tf.cast(tf.random.uniform(tf.shape(x)) < keep, x.dtype)
@@ -38,18 +48,28 @@ def element_count(x: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Constant: constant,
     ops.Exp: tf.exp,
+    ops.Log: tf.math.log,
+    ops.Sin: tf.sin,
+    ops.Cos: tf.cos,
+    ops.Sqrt: tf.sqrt,
     ops.Rsqrt: tf.math.rsqrt,
     ops.Tanh: tf.tanh,
     ops.Sigmoid: tf.sigmoid,
     ops.Erf: tf.math.erf,
     ops.Relu: tf.nn.relu,
+    ops.Abs: tf.abs,
     ops.StopGradient: tf.stop_gradient,
     ops.Add: tf.add,
     ops.Sub: tf.subtract,
     ops.Mul: tf.multiply,
     ops.Div: tf.divide,
+    ops.Maximum: maximum,
+    ops.Minimum: minimum,
     ops.Greater: tf.greater,
     ops.Equal: tf.equal,
+    ops.And: tf.logical_and,
+    ops.Or: tf.logical_or,
+    ops.Not: tf.logical_not,
     ops.Where: tf.where,
     ops.Bernoulli: bernoulli,
     ops.Matmul: matmul,
@@ -60,6 +80,8 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Mean: lambda x, *, axes, keepdims: tf.reduce_mean(x, axis=axes, keepdims=keepdims),
     ops.Max: lambda x, *, axes, keepdims: tf.reduce_max(x, axis=axes, keepdims=keepdims),
     ops.ElementCount: element_count,
+    ops.NumberLike: lambda x, *, value: tf.constant(value, x.dtype),
+    ops.Positions: lambda x, *, axis: tf.range(tf.shape(x, tf.int64)[axis]),
     ops.Reshape: tf.reshape,
     ops.Permute: lambda x, *, axes: tf.transpose(x, perm=axes),
     ops.Concat: lambda *xs, axis: tf.concat(xs, axis=axis),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from torch.nn import functional as F
 from netspec.backend import Fused
 from netspec.graph.graph import Call
 from netspec.graph.ops import Convolution
-from netspec.layers.activation import Gelu, LeakyRelu, Softmax
+from netspec.layers.activation import Gelu, LeakyRelu, Silu, Softmax
+from netspec.layers.attention import ScaledDotProductAttention, head_groups
 from netspec.layers.convolution import Conv2d
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
@@ -68,6 +70,26 @@ def embedding(call: Call, x: Tensor, weight: Tensor) -> Tensor:
     return F.embedding(x, weight, call.layer.padding_idx)
 
 
+def attention(
+    call: Call, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, bias: Tensor | None = None
+) -> Any:
+    layer = call.layer
+    assert isinstance(layer, ScaledDotProductAttention)
+    if layer.causal and (layer.causal_offset or mask is not None or bias is not None):
+        return NotImplemented  # torch has causal, from the top left, or a mask
+    if bias is not None and mask is not None:
+        bias = torch.where(mask, bias, -math.inf)
+    return F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=mask if bias is None else bias,
+        is_causal=layer.causal,
+        scale=layer.scale,
+        enable_gqa=head_groups(call.inputs[0].shape, call.inputs[1].shape) > 1,
+    )
+
+
 FUSED: Fused = {
     Linear: linear,
     Embedding: embedding,
@@ -77,5 +99,7 @@ FUSED: Fused = {
     Dropout: lambda call, x: torch.dropout(x, call.layer.p, True) if call.body else x,
     LeakyRelu: lambda call, x: F.leaky_relu(x, call.layer.negative_slope),
     Gelu: lambda call, x: F.gelu(x),
+    Silu: lambda call, x: F.silu(x),
     Softmax: lambda call, x: torch.softmax(x, call.layer.dim),
+    ScaledDotProductAttention: attention,
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,6 +33,17 @@ def bernoulli(x: Tensor, *, keep: float) -> Tensor:
 
 def element_count(x: Tensor, *, axes: Sequence[int]) -> int:
     return math.prod(x.size(axis) for axis in axes)
+
+
+def number_like(x: Tensor, *, value: float) -> Tensor:
+    return x.new_full((), value)
+
+
+def positions(x: Tensor, *, axis: int) -> Tensor:
+    """On the device of x. One function in the text of the module, as torch.arange takes no proxy."""
+    if has_torch_function_unary(x):
+        return handle_torch_function(positions, (x,), x, axis=axis)
+    return torch.arange(x.size(axis), device=x.device)
 
 
 def convolution(
@@ -104,6 +116,15 @@ def _pad(x: Tensor, padding: Pairs, value: float) -> tuple[Tensor, tuple[int, ..
     return F.pad(x, amounts, value=value), (0,) * len(padding)
 
 
+def _choice(function: Callable[[Tensor, Tensor], Tensor], a: Any, b: Any) -> Tensor:
+    """torch.maximum or torch.minimum, which take tensors alone and halve the gradient of ties as clamp does not."""
+    if isinstance(a, (int, float)):
+        a = number_like(b, value=a)
+    elif isinstance(b, (int, float)):
+        b = number_like(a, value=b)
+    return function(a, b)
+
+
 def _sum(x: Tensor, *, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     return torch.sum(x, axes, keepdims)
 
@@ -132,19 +153,29 @@ def _concat(*xs: Tensor, axis: int) -> Tensor:
 LOWERINGS: Lowerings = {
     ops.Constant: constant,
     ops.Exp: torch.exp,
+    ops.Log: torch.log,
+    ops.Sin: torch.sin,
+    ops.Cos: torch.cos,
+    ops.Sqrt: torch.sqrt,
     ops.Rsqrt: torch.rsqrt,
     ops.Tanh: torch.tanh,
     ops.Sigmoid: torch.sigmoid,
     ops.Erf: torch.erf,
     ops.Relu: torch.relu,
+    ops.Abs: torch.abs,
     ops.StopGradient: torch.detach,
     # Operators, not torch.add and its like, since either side may be a Python number.
     ops.Add: operator.add,
     ops.Sub: operator.sub,
     ops.Mul: operator.mul,
     ops.Div: operator.truediv,
+    ops.Maximum: partial(_choice, torch.maximum),
+    ops.Minimum: partial(_choice, torch.minimum),
     ops.Greater: operator.gt,
     ops.Equal: operator.eq,
+    ops.And: torch.logical_and,
+    ops.Or: torch.logical_or,
+    ops.Not: torch.logical_not,
     ops.Where: torch.where,
     ops.Bernoulli: bernoulli,
     ops.Matmul: torch.matmul,
@@ -155,6 +186,8 @@ LOWERINGS: Lowerings = {
     ops.Mean: _mean,
     ops.Max: _max,
     ops.ElementCount: element_count,
+    ops.NumberLike: number_like,
+    ops.Positions: positions,
     ops.Reshape: _reshape,
     ops.Permute: _permute,
     ops.Concat: _concat,

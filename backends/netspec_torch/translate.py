@@ -16,6 +16,7 @@ from netspec.graph.dims import symbol
 from netspec.graph.graph import Buffer, Call, Graph, GraphPair, Input, LayerConfiguration, Output, Param, Value
 from netspec.graph.types import TensorType
 from netspec.layers.base import Layer, input_names
+from netspec.layers.validation import written_fields
 from netspec_torch.source import Source, Text
 from netspec_torch.tape import Tape, argument_names, module_at, tensor_at
 
@@ -155,6 +156,7 @@ class _Whole:
         number = method.add(self._graph.training, form)
         if number:
             keywords["form"] = number
+        keywords |= {layer.optional[name]: state[name] for name in call.optional}
         result: Any = self._tape.call(module_at(home.path), home.path, inputs, keywords)
         outputs = tuple(result[k] for k in range(len(call.outputs))) if len(call.outputs) > 1 else result
         return (outputs, {}) if call.updates else outputs
@@ -192,7 +194,8 @@ def _homes(graph: Graph) -> dict[Call, _Home]:
 class _LayerForm:
     """Records the forward of one layer. What it cannot read off its inputs or itself it gets as further arguments.
 
-    These are, by argument, `foreign` parameters, which stand in another layer, and the sizes of `symbols`.
+    These are, by argument, `foreign` parameters, which stand in another layer, and the sizes of `symbols`. `optional`
+    are the arguments of the optional inputs that are given.
     """
 
     def __init__(self, call: Call, home: _Home, graph: Graph) -> None:
@@ -203,6 +206,7 @@ class _LayerForm:
         foreign = [name for name in state if name not in home.own]
         names = argument_names([*inputs, *foreign, *graph.symbols()])
         self._arguments = names[: len(inputs)]
+        self.optional = dict(zip(call.optional, self._arguments[len(inputs) - len(call.optional) :], strict=True))
         self.foreign = dict(zip(names[len(inputs) :], foreign, strict=False))
         self.symbols = dict(zip(names[len(inputs) + len(foreign) :], graph.symbols(), strict=True))
         self._training = graph.training
@@ -252,5 +256,4 @@ def _input_names(call: Call) -> list[str]:
 
 def _fields(layer: LayerConfiguration) -> str:
     assert isinstance(layer, Layer)
-    names = (name for name in type(layer).model_fields if name != "type")
-    return ", ".join(f"{name}={getattr(layer, name)!r}" for name in names)
+    return ", ".join(f"{name}={getattr(layer, name)!r}" for name in written_fields(type(layer)))

@@ -25,8 +25,11 @@ class Configurator:
         self._fields: dict[tuple[Defaults, str], dict[str, Plain]] = {}
         self._initializers: dict[tuple[Defaults, str], Initializers] = {}
 
-    def layer(self, type: str, entry: EntrySpec, scope: Scope, label: str) -> Layer:
-        """The layer of an entry. Raises LanguageError with one mistake for each field that is wrong."""
+    def layer(self, type: str, entry: EntrySpec, scope: Scope, label: str, derived: Mapping[str, object]) -> Layer:
+        """The layer of an entry; `derived` are fields that are not written.
+
+        Raises LanguageError with one mistake for each field that is wrong.
+        """
         inherited = self._default_fields(entry.defaults, type)
         mistakes = Mistakes()
         values: dict[str, Plain] = {}
@@ -35,7 +38,7 @@ class Configurator:
                 values[key] = value_of(node, scope)
         mistakes.raise_all()
         try:
-            return construct(LAYER_TYPES[type], {**inherited, **values})
+            return construct(LAYER_TYPES[type], {**inherited, **values}, derived)
         except FieldsError as error:
             written = _defaults(entry.defaults, type)
             raise LanguageError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netspec.errors import FollowsError, LanguageError, Mistake, Mistakes, NetspecError, ShapeError, nearest, printable
+from netspec.expand.formulas import formula_fields, formula_inputs
 from netspec.expand.freezing import OwnFrozen
 from netspec.expand.names import Names, Result
 from netspec.expand.reading import NOTHING, Bound, Given, Reads
@@ -21,6 +22,7 @@ from netspec.language.scope import Scope, value_of
 from netspec.language.spec import BlockSpec, BodySpec, EntrySpec, Named, is_block
 from netspec.layers import LAYER_TYPES
 from netspec.layers.base import InputNames, Layer, input_names
+from netspec.layers.formula import Formula
 
 if TYPE_CHECKING:
     from netspec.expand.body import Body
@@ -63,7 +65,8 @@ class LayerUnit(Unit):
         super().__init__(body, at)
         self.type = type
         self.cls = LAYER_TYPES[type]
-        self.inputs = input_names(self.cls)
+        is_formula = self.cls is Formula
+        self.inputs = formula_inputs(at.entry, at.scope) if is_formula else input_names(self.cls)
         self.layer: Layer | None = None
 
     def prepare(self, given: Given | None) -> None:
@@ -72,7 +75,13 @@ class LayerUnit(Unit):
         with mistakes.collect():
             self.layer = self.context.layers.get(at.path)
             if self.layer is None:
-                self.layer = self.context.configurator.layer(self.type, entry, at.scope, at.label)
+                derived: dict[str, Any] = {}
+                if self.cls is Formula:
+                    if given is None:
+                        raise FollowsError
+                    assert isinstance(given, Bound)
+                    derived = formula_fields(entry, given, at.scope, at.label)
+                self.layer = self.context.configurator.layer(self.type, entry, at.scope, at.label, derived)
                 self.context.layers[at.path] = self.layer
         freezing = self.context.freezing
         self.target = Entry(Origin(at.path, entry.location), shared=self.context.applying_again)

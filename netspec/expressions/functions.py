@@ -18,7 +18,10 @@ def apply(calculator: Calculator, arguments: list[Value], syntax: Call) -> Value
     Raises:
         LanguageError: where it is not defined for them.
     """
-    return _FUNCTIONS[syntax.function](calculator, arguments, syntax)
+    function = _FUNCTIONS.get(syntax.function)
+    if function is None:
+        raise calculator.error(f"{syntax.function} is a layer: it needs a tensor, and there are only numbers", syntax)
+    return function(calculator, arguments, syntax)
 
 
 def _len(calculator: Calculator, arguments: list[Value], syntax: Call) -> Value:
@@ -69,6 +72,29 @@ def _sqrt(calculator: Calculator, arguments: list[Value], syntax: Call) -> Value
     return math.sqrt(value)
 
 
+def _exp(calculator: Calculator, arguments: list[Value], syntax: Call) -> Value:
+    value = calculator.number(arguments[0], "exp", syntax)
+    return math.exp(value) if value < _MAX_EXPONENT else calculator.bounded(math.inf, syntax)
+
+
+def _log(calculator: Calculator, arguments: list[Value], syntax: Call) -> Value:
+    value = calculator.number(arguments[0], "log", syntax)
+    if value <= 0:
+        raise calculator.error(f"log of {value}: a number above 0 is needed", syntax)
+    return math.log(value)
+
+
+def _circular(calculator: Calculator, arguments: list[Value], syntax: Call) -> Value:
+    return _CIRCULAR[syntax.function](calculator.number(arguments[0], syntax.function, syntax))
+
+
+def _where(calculator: Calculator, arguments: list[Value], syntax: Call) -> Value:
+    condition, then, otherwise = arguments
+    if not isinstance(condition, bool):
+        raise calculator.error(f"where needs true or false first, got {describe(condition)}", syntax)
+    return then if condition else otherwise
+
+
 def _range(calculator: Calculator, arguments: list[Value], syntax: Call) -> Value:
     ends = [calculator.integer(value, "range", syntax) for value in arguments]
     if len(ends) == 3 and ends[2] == 0:
@@ -88,6 +114,8 @@ def _make_divisible(calculator: Calculator, arguments: list[Value], syntax: Call
 
 
 _TO_INTEGER: dict[str, Callable[[Number], int]] = {"int": int, "round": round, "floor": math.floor, "ceil": math.ceil}
+_CIRCULAR: dict[str, Callable[[float], float]] = {"sin": math.sin, "cos": math.cos}
+_MAX_EXPONENT = 709.7  # e^709.79 is beyond the largest float
 _FUNCTIONS: dict[str, Function] = {
     "len": _len,
     "sum": _sum,
@@ -101,4 +129,12 @@ _FUNCTIONS: dict[str, Function] = {
     "sqrt": _sqrt,
     "range": _range,
     "make_divisible": _make_divisible,
+    # In `formula` only.
+    "minimum": _min,
+    "maximum": _max,
+    "where": _where,
+    "exp": _exp,
+    "log": _log,
+    "sin": _circular,
+    "cos": _circular,
 }

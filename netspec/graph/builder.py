@@ -23,10 +23,13 @@ from netspec.graph.graph import (
     Value,
 )
 from netspec.graph.ops import (
+    Abs,
     Add,
+    And,
     Bernoulli,
     Concat,
     Constant,
+    Cos,
     Div,
     ElementCount,
     Equal,
@@ -34,16 +37,25 @@ from netspec.graph.ops import (
     Exp,
     Gather,
     Greater,
+    Log,
     Matmul,
     Max,
+    Maximum,
     Mean,
+    Minimum,
     Mul,
+    Not,
+    NumberLike,
     Op,
+    Or,
     Permute,
+    Positions,
     Relu,
     Reshape,
     Rsqrt,
     Sigmoid,
+    Sin,
+    Sqrt,
     StopGradient,
     Sub,
     Sum,
@@ -299,11 +311,41 @@ class Builder:
     def equal(self, a: Value | float, b: Value | float) -> Value:
         return self.apply(Equal(), *self._pair(a, b))
 
+    def maximum(self, a: Value | float, b: Value | float) -> Value:
+        return self.apply(Maximum(), *self._pair(a, b))
+
+    def minimum(self, a: Value | float, b: Value | float) -> Value:
+        return self.apply(Minimum(), *self._pair(a, b))
+
+    def logical_and(self, a: Value, b: Value) -> Value:
+        return self.apply(And(), a, b)
+
+    def logical_or(self, a: Value, b: Value) -> Value:
+        return self.apply(Or(), a, b)
+
+    def logical_not(self, a: Value) -> Value:
+        return self.apply(Not(), a)
+
     def where(self, condition: Value, a: Value | float, b: Value | float) -> Value:
         return self.apply(Where(), condition, *self._pair(a, b))
 
     def exp(self, x: Value) -> Value:
         return self.apply(Exp(), x)
+
+    def log(self, x: Value) -> Value:
+        return self.apply(Log(), x)
+
+    def sin(self, x: Value) -> Value:
+        return self.apply(Sin(), x)
+
+    def cos(self, x: Value) -> Value:
+        return self.apply(Cos(), x)
+
+    def sqrt(self, x: Value) -> Value:
+        return self.apply(Sqrt(), x)
+
+    def abs(self, x: Value) -> Value:
+        return self.apply(Abs(), x)
 
     def rsqrt(self, x: Value) -> Value:
         return self.apply(Rsqrt(), x)
@@ -340,6 +382,14 @@ class Builder:
 
     def element_count(self, x: Value, axis: Axes) -> Value:
         return self.apply(ElementCount(_axes(axis, x)), x)
+
+    def number_like(self, number: float, x: Value) -> Value:
+        """`number` in the type of x, a scalar: where both sides of an operation are numbers."""
+        return self.apply(NumberLike(number), x)
+
+    def positions(self, x: Value, axis: int) -> Value:
+        """0, 1, ... along an axis of x."""
+        return self.apply(Positions(normal_axis(axis, x.type.rank)), x)
 
     def reshape(self, x: Value, shape: Sequence[Size]) -> Value:
         return self.apply(Reshape(tuple(shape)), x)

@@ -73,8 +73,11 @@ def describe(configuration: Any) -> str:
     """`conv2d(out_channels=6, kernel_size=5)`: a layer or initialiser with the fields that were given."""
     if isinstance(configuration, str):
         return configuration
+    hidden = {"type", *getattr(type(configuration), "derived", ())}
     fields = [
-        name for name in type(configuration).model_fields if name in configuration.model_fields_set and name != "type"
+        name
+        for name in type(configuration).model_fields
+        if name in configuration.model_fields_set and name not in hidden
     ]
     given = ", ".join(f"{name}={format_attribute(getattr(configuration, name))}" for name in fields)
     return f"{configuration.type}({given})" if given else str(configuration.type)

@@ -1,20 +1,25 @@
 """All layer types of the language: the closed union `LAYERS`, one class each."""
 
-from netspec.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
+from netspec.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec.layers.attention import ScaledDotProductAttention
 from netspec.layers.base import Layer
 from netspec.layers.convolution import Conv2d
+from netspec.layers.formula import Formula
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from netspec.layers.regularization import Dropout
+from netspec.layers.selection import ByMode
 from netspec.layers.tensor import Add, Concat, Flatten, Mul, Reshape
 
 LAYERS: tuple[type[Layer], ...] = (
     *(Linear, Embedding, Conv2d),
     *(MaxPool2d, AvgPool2d, GlobalAvgPool),
     *(BatchNorm, LayerNorm, Dropout),
-    *(Relu, LeakyRelu, Gelu, Sigmoid, Tanh, Softmax),
+    *(Relu, LeakyRelu, Gelu, Silu, Sigmoid, Tanh, Softmax),
+    ScaledDotProductAttention,
     *(Add, Mul, Concat, Flatten, Reshape),
+    *(Formula, ByMode),
 )
 
 LAYER_TYPES: dict[str, type[Layer]] = {layer.model_fields["type"].default: layer for layer in LAYERS}
@@ -25,11 +30,13 @@ __all__ = [
     "Add",
     "AvgPool2d",
     "BatchNorm",
+    "ByMode",
     "Concat",
     "Conv2d",
     "Dropout",
     "Embedding",
     "Flatten",
+    "Formula",
     "Gelu",
     "GlobalAvgPool",
     "Layer",
@@ -40,7 +47,9 @@ __all__ = [
     "Mul",
     "Relu",
     "Reshape",
+    "ScaledDotProductAttention",
     "Sigmoid",
+    "Silu",
     "Softmax",
     "Tanh",
 ]

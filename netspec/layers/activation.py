@@ -15,6 +15,7 @@ class Relu(Layer):
     """`max(x, 0)`; the derivative at 0 is 0."""
 
     type: Literal["relu"] = "relu"
+    elementwise = True
 
     def expand(self, b: Builder, x: Value) -> Value:
         return b.relu(x)
@@ -24,6 +25,7 @@ class LeakyRelu(Layer):
     """`x` where x > 0, else `negative_slope * x`; the derivative at 0 is the slope (Maas et al. 2013)."""
 
     type: Literal["leaky_relu"] = "leaky_relu"
+    elementwise = True
     negative_slope: Real = 0.01
 
     def expand(self, b: Builder, x: Value) -> Value:
@@ -34,15 +36,27 @@ class Gelu(Layer):
     """`x * (1 + erf(x / sqrt(2))) / 2`, the exact form (Hendrycks, Gimpel 2016); the tanh form is `gelu_tanh`."""
 
     type: Literal["gelu"] = "gelu"
+    elementwise = True
 
     def expand(self, b: Builder, x: Value) -> Value:
         return x * 0.5 * (b.erf(x * math.sqrt(0.5)) + 1.0)
+
+
+class Silu(Layer):
+    """`x / (1 + exp(-x))`, also called swish (Elfwing, Uchibe, Doya 2017)."""
+
+    type: Literal["silu"] = "silu"
+    elementwise = True
+
+    def expand(self, b: Builder, x: Value) -> Value:
+        return x * b.sigmoid(x)
 
 
 class Sigmoid(Layer):
     """`1 / (1 + exp(-x))`."""
 
     type: Literal["sigmoid"] = "sigmoid"
+    elementwise = True
 
     def expand(self, b: Builder, x: Value) -> Value:
         return b.sigmoid(x)
@@ -52,6 +66,7 @@ class Tanh(Layer):
     """`tanh(x)`."""
 
     type: Literal["tanh"] = "tanh"
+    elementwise = True
 
     def expand(self, b: Builder, x: Value) -> Value:
         return b.tanh(x)

@@ -33,6 +33,10 @@ class Layer(BaseModel):
     ports: ClassVar[tuple[str, ...]] = ("output",)
     # Fields that other libraries have and this one refuses, with the reason.
     refused: ClassVar[Mapping[str, str]] = {}
+    # Fields that the expansion fills: nobody writes them, and neither the schema nor a message names them.
+    derived: ClassVar[frozenset[str]] = frozenset()
+    # Whether the layer is one function of each element: with defaults for all its fields it is one in `formula` too.
+    elementwise: ClassVar[bool] = False
 
     type: str
     expand: ClassVar[Callable[..., Value | tuple[Value, ...]]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +14,7 @@ from netspec.errors import NetspecError, nearest
 from netspec.layers.fields import Expected
 
 Configuration = TypeVar("Configuration", bound=BaseModel)
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class FieldMistake(NamedTuple):
@@ -31,13 +33,24 @@ class FieldsError(NetspecError):
         super().__init__("; ".join(mistake.message for mistake in fields))
 
 
-def construct(cls: type[Configuration], values: Mapping[str, Any]) -> Configuration:
-    """The configuration of class `cls` with these fields.
+def written_fields(cls: type[BaseModel]) -> list[str]:
+    """The fields that a spec may give, in the order of the class: not those that the expansion fills."""
+    derived: frozenset[str] = getattr(cls, "derived", frozenset())
+    return [name for name in cls.model_fields if name != "type" and name not in derived]
+
+
+def construct(
+    cls: type[Configuration], values: Mapping[str, Any], derived: Mapping[str, Any] = NOTHING
+) -> Configuration:
+    """The configuration of class `cls` with the fields that are written and those that the expansion fills.
 
     Raises FieldsError with one mistake for each field that is wrong.
     """
+    hidden = [name for name in values if name in getattr(cls, "derived", ())]
+    if hidden:
+        raise FieldsError([_unknown(cls, name) for name in hidden])
     try:
-        return cls.model_validate(dict(values))
+        return cls.model_validate({**values, **derived})
     except ValidationError as error:
         found: dict[str, FieldMistake] = {}
         for detail in error.errors(include_url=False, include_context=False):
@@ -53,17 +66,21 @@ def _mistake(cls: type[BaseModel], detail: Any, values: Mapping[str, Any]) -> Fi
     name = str(path[0])
     if detail["type"] == "missing":
         return FieldMistake(f"{name} is required", (name,))
-    known = [field for field in cls.model_fields if field != "type"]
     if name not in cls.model_fields:
-        reason = getattr(cls, "refused", {}).get(name)
-        if reason:
-            return FieldMistake(f"{name} is refused: {reason}", (name,), is_key=True)
-        fields = f"; its fields are {', '.join(known)}" if known else "; it has no fields"
-        return FieldMistake(f"unknown field {name}{nearest(name, known) or fields}", (name,), is_key=True)
+        return _unknown(cls, name)
     value = values[name]
     phrase = _phrase(cls.model_fields[name]) or str(detail["msg"]).removeprefix("Input should be ").replace("'", "")
     hint = "; // divides to an integer" if isinstance(value, float) and "integer" in phrase else ""
     return FieldMistake(f"{name}: expected {phrase}, got {shown(value)}{hint}", path)
+
+
+def _unknown(cls: type[BaseModel], name: str) -> FieldMistake:
+    reason = getattr(cls, "refused", {}).get(name)
+    if reason:
+        return FieldMistake(f"{name} is refused: {reason}", (name,), is_key=True)
+    known = written_fields(cls)
+    fields = f"; its fields are {', '.join(known)}" if known else "; it has no fields"
+    return FieldMistake(f"unknown field {name}{nearest(name, known) or fields}", (name,), is_key=True)
 
 
 def _phrase(field: FieldInfo) -> str | None:

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, replace
 from netspec.graph.dims import Size
 from netspec.graph.graph import Call, Graph, Node, Origin, Output, Param, Value
 from netspec.graph.ops import Bernoulli, Concat, Convolution, Op, Permute, Reshape, StopGradient, Where
-from netspec.graph.ops.elementwise import Binary, Comparison, Unary
+from netspec.graph.ops.elementwise import Binary, Comparison, Logical, Unary
 from netspec.graph.ops.pooling import Pool
 from netspec.graph.ops.reductions import ElementCount, Reduction
+from netspec.graph.ops.sizes import NumberLike, Positions
 from netspec.graph.types import TensorType
 
-ELEMENTWISE = (Unary, Binary, Comparison, Where, StopGradient, Bernoulli)
+ELEMENTWISE = (Unary, Binary, Comparison, Logical, Where, StopGradient, Bernoulli)
 
 
 def channels_last(graph: Graph) -> Graph:
@@ -220,6 +221,10 @@ def _rewrite_node(node: Node, scope: _Scope) -> None:
         _emit(scope, node, Concat(axis), [scope.as_last(old) for old in node.inputs], last=True)
     elif isinstance(op, (Reduction, ElementCount)) and _any_last(node, scope):
         _rewrite_reduction(node, op, scope)
+    elif isinstance(op, (NumberLike, Positions)) and _any_last(node, scope):
+        if isinstance(op, Positions):
+            op = Positions(to_last(node.inputs[0].type.rank).index(op.axis))
+        _emit(scope, node, op, (scope.last[node.inputs[0]],), last=False)
     elif isinstance(op, Permute) and _only_last(node.inputs[0], scope):
         from_last = to_last(len(op.axes))
         axes = tuple(from_last.index(axis) for axis in op.axes)

@@ -15,6 +15,8 @@ def prune(graph: Graph) -> Graph:
         results = {*node.outputs, *node.updates.values()} if isinstance(node, Call) else {*node.outputs}
         if not results & needed:
             continue
+        if isinstance(node, Call) and not node.body:  # it hands on some of its inputs, and reads none of the others
+            node = replace(node, inputs=tuple(value for value in node.inputs if value in node.outputs), optional=())
         kept.append(node)
         needed |= set(node.inputs)
         if isinstance(node, Call):

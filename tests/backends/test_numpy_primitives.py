@@ -107,6 +107,11 @@ def pool_cases() -> dict[str, tuple[ops.Op, Arrays]]:
 
 CASES: dict[str, tuple[ops.Op, Arrays]] = {
     "exp": (ops.Exp(), (normal(3, 4),)),
+    "log": (ops.Log(), (positive(3, 4),)),
+    "sin": (ops.Sin(), (normal(3, 4),)),
+    "cos": (ops.Cos(), (normal(3, 4),)),
+    "sqrt": (ops.Sqrt(), (positive(3, 4),)),
+    "abs": (ops.Abs(), (spread(3, 4),)),
     "rsqrt": (ops.Rsqrt(), (positive(3, 4),)),
     "tanh": (ops.Tanh(), (normal(3, 4),)),
     "sigmoid": (ops.Sigmoid(), (3 * normal(3, 4),)),
@@ -117,6 +122,8 @@ CASES: dict[str, tuple[ops.Op, Arrays]] = {
     "mul": (ops.Mul(), (normal(3, 1, 4), normal(5, 1))),
     "mul_scalar": (ops.Mul(), (normal(), normal(2, 3))),
     "div": (ops.Div(), (normal(4, 1), positive(2, 1, 3))),
+    "maximum": (ops.Maximum(), (spread(3, 1, 4), 0.7 * spread(5, 1))),
+    "minimum": (ops.Minimum(), (spread(4), 0.7 * spread(2, 3, 1))),
     "where": (ops.Where(), (spread(4, 3) > 0, normal(2, 1, 3), normal(4, 1))),
     "matmul": (ops.Matmul(), (normal(4, 3), normal(3, 5))),
     "matmul_flat_weight": (ops.Matmul(), (normal(2, 5, 4, 3), normal(3, 6))),
@@ -296,6 +303,27 @@ def test_max_splits_the_gradient_evenly_among_equals() -> None:
     x = np.array([[2.0, 7, 7, 1, 7], [4, 3, 4, 0, 0]])
     (dx,) = gradients(ops.Max((1,)), (x,), np.array([6.0, 5.0]))
     np.testing.assert_array_equal(dx, [[0, 2, 2, 0, 2], [2.5, 0, 2.5, 0, 0]])
+
+
+def test_abs_has_derivative_zero_at_zero() -> None:
+    x = np.array([-1.5, 0.0, -0.0, 2.0])
+    (dx,) = gradients(ops.Abs(), (x,), np.full(4, 3.0))
+    np.testing.assert_array_equal(dx, [-3, 0, 0, 3])
+
+
+@pytest.mark.parametrize(("op", "expected"), [(ops.Maximum(), [0, 1.5, 3]), (ops.Minimum(), [3, 1.5, 0])])
+def test_maximum_and_minimum_give_half_of_the_gradient_to_each_of_two_equals(op: ops.Op, expected: list[float]) -> None:
+    a, b = np.array([1.0, 2, 4]), np.array([3.0, 2, -1])
+    da, db = gradients(op, (a, b), np.full(3, 3.0))
+    np.testing.assert_array_equal(da, expected)
+    np.testing.assert_array_equal(db, expected[::-1])
+
+
+def test_positions_and_a_number_of_the_type_of_a_tensor() -> None:
+    x = np.zeros((3, 5), np.float32)
+    np.testing.assert_array_equal(forward(ops.Positions(1), x), [0, 1, 2, 3, 4])
+    assert forward(ops.Positions(0), x).dtype == np.int64
+    np.testing.assert_array_equal(forward(ops.NumberLike(-2), x), -2)
 
 
 def test_where_keeps_what_flows_to_the_other_side_out() -> None:

@@ -154,10 +154,22 @@ JUDGED = {
         "{type: leaky_relu, negative_slope: 0.3}", lambda: torch.nn.LeakyReLU(0.3), (3, 7), rounded=True
     ),
     "gelu": Judged("gelu", torch.nn.GELU, (3, 7)),
+    "silu": Judged("silu", torch.nn.SiLU, (3, 7)),
     "sigmoid": Judged("sigmoid", torch.nn.Sigmoid, (3, 7)),
     "tanh": Judged("tanh", torch.nn.Tanh, (3, 7)),
     "softmax": Judged("softmax", lambda: torch.nn.Softmax(-1), (3, 7), rounded=True),
     "softmax-channels": Judged("{type: softmax, dim: 1}", lambda: torch.nn.Softmax(1), IMAGE),
+    "scaled_dot_product_attention": Judged(
+        "{type: scaled_dot_product_attention, from: [x, x, x]}",
+        lambda: Function(lambda x: F.scaled_dot_product_attention(x, x, x)),
+        (3, 4, 7, 6),
+    ),
+    "scaled_dot_product_attention-causal": Judged(
+        "{type: scaled_dot_product_attention, causal: true, scale: 0.3, from: [x, x, x]}",
+        lambda: Function(lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True, scale=0.3)),
+        (3, 7, 6),
+    ),
+    "by_mode": Judged("{type: by_mode, from: [x, x]}", lambda: Function(lambda x: x), (3, 7)),
     "add": Judged("{type: add, from: [x, x, x]}", lambda: Function(lambda x: x + x + x), (3, 7)),
     "mul": Judged("{type: mul, from: [x, x]}", lambda: Function(lambda x: x * x), (3, 7)),
     "concat": Judged("{type: concat, from: [x, x], dim: 1}", lambda: Function(lambda x: torch.cat([x, x], 1)), IMAGE),
@@ -238,4 +250,4 @@ def test_every_layer_is_judged() -> None:
     from netspec.layers import LAYER_TYPES
 
     judged = {spec.layer.removeprefix("{type: ").split(",")[0].rstrip("}") for spec in JUDGED.values()}
-    assert judged | {"embedding"} == set(LAYER_TYPES)
+    assert judged | {"embedding", "formula"} == set(LAYER_TYPES)  # the latter two in tests of their own

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from netspec import layers
+from netspec.errors import Location
+from netspec.expressions.place import Place
 from netspec.graph.builder import Builder, Entry
 from netspec.graph.dims import Size, symbol
 from netspec.graph.graph import Graph, Origin, Param
@@ -12,6 +17,14 @@ B, H, W, T = (symbol(name) for name in ("batch", "h", "w", "time"))
 
 
 Shape = tuple[Size, ...]
+
+
+PLACE = Place(Location("s.yaml", 3, 10), Location("s.yaml", 3, 10))
+
+
+def formula(expr: str, *variables: str, **numbers: Any) -> layers.Formula:
+    """A formula as the expansion makes it, written at s.yaml:3:10."""
+    return layers.Formula(expr=expr, variables=variables, numbers=numbers, place=PLACE)
 
 
 def graph_of(layer: Layer, *shapes: Shape, dtype: DType = "float", training: bool = False) -> Graph:

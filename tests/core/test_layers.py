@@ -10,7 +10,7 @@ from netspec import layers
 from netspec.graph.types import DType, TensorType
 from netspec.layers.base import Layer, input_names
 from netspec.layers.validation import construct
-from tests.core.layer_graphs import B, H, Shape, T, W, graph_of, state_of
+from tests.core.layer_graphs import B, H, Shape, T, W, formula, graph_of, state_of
 
 FORMS: list[tuple[Layer, list[Shape], Shape, dict[str, tuple[str, Shape]]]] = [
     (layers.Linear(out_features=7), [(B, 5)], (B, 7), {"weight": ("param", (7, 5)), "bias": ("param", (7,))}),
@@ -53,9 +53,17 @@ FORMS: list[tuple[Layer, list[Shape], Shape, dict[str, tuple[str, Shape]]]] = [
     (layers.Relu(), [(B, H)], (B, H), {}),
     (layers.LeakyRelu(), [(B, H)], (B, H), {}),
     (layers.Gelu(), [(B, H)], (B, H), {}),
+    (layers.Silu(), [(B, H)], (B, H), {}),
     (layers.Sigmoid(), [()], (), {}),
     (layers.Tanh(), [(T,)], (T,), {}),
     (layers.Softmax(dim=1), [(B, 3, H)], (B, 3, H), {}),
+    (layers.ScaledDotProductAttention(), [(B, 2, T, 6), (B, 2, H, 6), (B, 2, H, 5)], (B, 2, T, 5), {}),
+    (layers.ScaledDotProductAttention(causal=True), [(B, T, 3), (T, 3), (T, 4)], (B, T, 4), {}),
+    (layers.ScaledDotProductAttention(scale=2.0), [(T, W), (H, W), (H, 4)], (T, 4), {}),
+    (layers.ScaledDotProductAttention(), [(B, 6, T, 4), (B, 2, H, 4), (B, 2, H, 3)], (B, 6, T, 3), {}),
+    (layers.ScaledDotProductAttention(), [(B, 6, T, 4), (1, H, 4), (1, H, 3)], (B, 6, T, 3), {}),
+    (formula("x * y", "x", "y"), [(B, 1, H), (3, 1)], (B, 3, H), {}),
+    (layers.ByMode(), [(B, T), (B, T)], (B, T), {}),
     (layers.Add(), [(B, 3, H), (3, 1), (H,)], (B, 3, H), {}),
     (layers.Mul(), [(B, 1, 4), (1, 3, 1)], (B, 3, 4), {}),
     (layers.Concat(dim=-2), [(B, 3, 4), (B, T, 4), (B, 2, 4)], (B, T + 5, 4), {}),

@@ -57,6 +57,28 @@ REFUSED: list[tuple[Layer, list[Shape], str]] = [
     (layers.LayerNorm(), [(B, T)], "weight would have a size of time"),
     (layers.Softmax(dim=2), [(B, 3)], "dim 2 is outside of the 2 dimensions"),
     (layers.Softmax(), [()], "dim -1 is outside of the 0 dimensions"),
+    (layers.ScaledDotProductAttention(), [(B, 4), (4,), (B, 4)], r"key must be \[..., length, features\], got \[4\]"),
+    (
+        layers.ScaledDotProductAttention(),
+        [(B, T, 4), (B, H, 3), (B, H, 4)],
+        "query has 4 features and key 3: they must be as many",
+    ),
+    (
+        layers.ScaledDotProductAttention(),
+        [(B, T, 4), (B, H, 4), (B, T, 4)],
+        r"the same leading dimensions and length, got \[batch, h, 4\] and \[batch, time, 4\]",
+    ),
+    (
+        layers.ScaledDotProductAttention(),
+        [(B, 6, T, 4), (B, 4, H, 4), (B, 4, H, 4)],
+        "do not broadcast: 4 against 6",
+    ),
+    (
+        layers.ScaledDotProductAttention(),
+        [(B, T, W), (B, H, W), (B, H, W)],
+        "the number of features must be known, or scale be given: got w",
+    ),
+    (layers.ByMode(), [(B, 3), (B, 4)], r"must have one type, got float\[batch, 3\] and float\[batch, 4\]"),
     (layers.Add(), [(B, 3)], "two inputs or more are needed, got 1"),
     (layers.Add(), [(3, 4), (4, 3)], r"shapes \[3, 4\] and \[4, 3\] do not broadcast: 3 against 4"),
     (layers.Mul(), [(B, T), (B, 4)], r"do not broadcast: 4 against time"),
@@ -81,7 +103,7 @@ def test_refused(layer: Layer, inputs: list[Shape], message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cls", [layers.Relu, layers.LeakyRelu, layers.Gelu, layers.Tanh, layers.Sigmoid, layers.Softmax]
+    "cls", [layers.Relu, layers.LeakyRelu, layers.Gelu, layers.Silu, layers.Tanh, layers.Sigmoid, layers.Softmax]
 )
 @pytest.mark.parametrize("dtype", ["int64", "bool"])
 def test_activations_take_floats_only(cls: type[Layer], dtype: DType) -> None:
@@ -151,6 +173,11 @@ def test_a_symbolic_size_that_no_call_could_have_is_refused(layer: Layer, shape:
         ("reshape", {"shape": ["batch", 3]}, r"expressions such as \$\(batch\), got \['batch', 3\]"),
         ("reshape", {"shape": [-2, 3]}, "expected a list of sizes"),
         ("concat", {}, "dim is required"),
+        ("scaled_dot_product_attention", {"is_causal": True}, "is_causal is refused: the field is causal"),
+        ("scaled_dot_product_attention", {"causal_offset": 2**31}, r"causal_offset: expected an integer from -2\^30"),
+        ("formula", {"expr": "x", "variables": ["x"]}, "unknown field variables; its fields are expr"),
+        ("formula", {"expr": "x", "numbers": {"n": 2}}, "unknown field numbers; its fields are expr"),
+        ("formula", {"expr": 3}, r"expr: expected an expression as text, such as abs\(a - b\), got 3"),
         (
             "embedding",
             {"num_embeddings": 3, "embedding_dim": 2, "padding_idx": -1},

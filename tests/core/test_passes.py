@@ -17,6 +17,7 @@ from netspec.model import Evaluation
 from netspec.passes.expose import PROBE, expose_outputs, node_names, probe, probe_names
 from netspec.passes.noise_inputs import noise_inputs
 from netspec.passes.prune import prune
+from netspec.spec import loads
 from netspec_numpy.model import NumpyModel
 from tests.core.nets import (
     BATCH,
@@ -118,3 +119,16 @@ def test_a_second_draw_of_one_layer_has_an_input_of_its_own() -> None:
     (call,) = check_graph(graph).nodes
     assert isinstance(call, Call)
     assert call.noise == tuple(entry.value for entry in graph.inputs[1:])
+
+
+def test_a_layer_that_only_training_needs_is_no_mistake_and_is_not_run_in_inference() -> None:
+    made = loads(
+        "netspec: 1\ninputs: {x: {shape: [batch, 3]}, z: {shape: [batch, 3]}}\nlayers:\n"
+        "  - {name: a, type: tanh, from: x}\n  - {name: b, type: sigmoid, from: z}\n"
+        "  - {type: by_mode, from: {training: a, inference: b}}\n  - relu"
+    )
+    assert made.warnings == ()
+    assert [call.path for call in made.inference.calls()] == ["b", "2", "3"]
+    assert [call.path for call in made.training.calls()] == ["a", "2", "3"]
+    (chosen,) = (call for call in made.inference.calls() if call.path == "2")
+    assert chosen.inputs == chosen.outputs

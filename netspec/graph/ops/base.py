@@ -61,6 +61,12 @@ def require_float(op: Op, *inputs: TensorType) -> None:
             raise ShapeError(f"floating-point numbers are needed here, not {tensor}")
 
 
+def require_numbers(*inputs: TensorType) -> None:
+    for tensor in inputs:
+        if tensor.dtype == "bool":
+            raise ShapeError(f"numbers are needed here, not {tensor}")
+
+
 def common_dtype(op: Op, *inputs: TensorType) -> DType:
     dtypes = {tensor.dtype for tensor in inputs}
     if len(dtypes) > 1:

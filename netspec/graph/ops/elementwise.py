@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from netspec.errors import ShapeError
 from netspec.graph.dims import Size
-from netspec.graph.ops.base import Op, Types, common_dtype, require_float
+from netspec.graph.ops.base import Op, Types, common_dtype, require_float, require_numbers
 from netspec.graph.types import DType, TensorType, broadcast
 
 
@@ -38,6 +38,22 @@ class Exp(Unary):
     """y = e^x."""
 
 
+class Log(Unary):
+    """y = ln x."""
+
+
+class Sin(Unary):
+    """y = sin x."""
+
+
+class Cos(Unary):
+    """y = cos x."""
+
+
+class Sqrt(Unary):
+    """y = sqrt(x); the derivative at 0 is infinite."""
+
+
 class Rsqrt(Unary):
     """y = 1 / sqrt(x)."""
 
@@ -52,6 +68,12 @@ class Sigmoid(Unary):
 
 class Erf(Unary):
     """y = 2 / sqrt(pi) * integral of e^(-t^2) from 0 to x."""
+
+
+class Abs(Unary):
+    """y = |x|; the derivative at 0 is 0."""
+
+    exact = True
 
 
 class Relu(Unary):
@@ -75,9 +97,8 @@ class Binary(Op):
     """y = f(a, b), both of one dtype, shapes broadcast."""
 
     def infer(self, *inputs: TensorType) -> Types:
+        require_numbers(*inputs)
         dtype = common_dtype(self, *inputs)
-        if dtype == "bool":
-            raise ShapeError(f"numbers are needed here, not {inputs[0]}")
         return (TensorType(broadcast([tensor.shape for tensor in inputs]), dtype),)
 
     def elementwise(self, inputs: Types, outputs: Types) -> Size:
@@ -105,6 +126,18 @@ class Div(Binary):
         return super().infer(*inputs)
 
 
+class Maximum(Binary):
+    """y = max(a, b); where both are equal each gets half of the gradient."""
+
+    exact = True
+
+
+class Minimum(Binary):
+    """y = min(a, b); where both are equal each gets half of the gradient."""
+
+    exact = True
+
+
 @dataclass(frozen=True)
 class Comparison(Op):
     """y = a ? b as a bool, both of one dtype, shapes broadcast."""
@@ -120,12 +153,46 @@ class Comparison(Op):
         return outputs[0].size
 
 
+@dataclass(frozen=True)
 class Greater(Comparison):
-    """y = a > b."""
+    """y = a > b, numbers only."""
+
+    def infer(self, *inputs: TensorType) -> Types:
+        require_numbers(*inputs)
+        return super().infer(*inputs)
 
 
 class Equal(Comparison):
     """y = a == b."""
+
+
+@dataclass(frozen=True)
+class Logical(Op):
+    """y = f(a, ...) of flags; shapes broadcast."""
+
+    differentiable = False
+    exact = True
+
+    def infer(self, *inputs: TensorType) -> Types:
+        for tensor in inputs:
+            if tensor.dtype != "bool":
+                raise ShapeError(f"flags of type bool are needed here, not {tensor}")
+        return (TensorType(broadcast([tensor.shape for tensor in inputs]), "bool"),)
+
+    def elementwise(self, inputs: Types, outputs: Types) -> Size:
+        return outputs[0].size
+
+
+class And(Logical):
+    """y = a and b."""
+
+
+class Or(Logical):
+    """y = a or b."""
+
+
+class Not(Logical):
+    """y = not a."""
 
 
 @dataclass(frozen=True)
