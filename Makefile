@@ -6,7 +6,7 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test test-thorough lint bench format clean
+.PHONY: help demo test test-thorough lint bench bench-core format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ lint: $(INSTALLED) ## check style, types, imports and spelling
 
 bench: $(INSTALLED) ## time netspec beside hand-written models
 	@$(BIN)/python benchmarks/run.py
+
+bench-core: $(INSTALLED) ## time counts of large models, growth with size, and the start
+	@$(BIN)/python benchmarks/core.py
 
 format: $(INSTALLED) ## mend what ruff can mend, and format
 	@$(BIN)/ruff check --fix
