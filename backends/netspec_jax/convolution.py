@@ -56,11 +56,12 @@ def convolution(
         windows = [window_size(k, d) for k, d in zip(weight.shape[:-2], dilation, strict=True)]
         lower = padding == "same_lower"
         padding = tuple(same_pairs(*sizes, lower) for sizes in zip(x.shape[1:-1], windows, stride, strict=True))
-    y = _convolution(x, weight, Window(stride, padding, dilation), groups)
+    y = convolve(x, weight, Window(stride, padding, dilation), groups)
     return y if channels_last else jnp.moveaxis(y, -1, 1)
 
 
-def _convolution(x: Any, weight: Any, window: Window, groups: int) -> Any:
+def convolve(x: Any, weight: Any, window: Window, groups: int) -> Any:
+    """Cross-correlation of channels-last x and `[*kernel, in / groups, out]`."""
     if groups == 1:
         return _dense(x, weight, window)
     if groups == x.shape[-1]:

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 
 from netspec.graph import ops
 from netspec_jax.convolution import convolution
-from netspec_jax.pooling import average_pool, max_pool
+from netspec_jax.pooling import adaptive_average_pool, average_pool, max_pool
+from netspec_jax.transposed_convolution import transposed_convolution
 
 
 def constant(*, value: float | int | bool, dtype: str) -> float | int | bool:
@@ -81,8 +82,10 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Bernoulli: bernoulli,
     ops.Matmul: matmul,
     ops.Convolution: convolution,
+    ops.TransposedConvolution: transposed_convolution,
     ops.MaxPool: max_pool,
     ops.AveragePool: average_pool,
+    ops.AdaptiveAveragePool: adaptive_average_pool,
     ops.Sum: lambda x, *, axes, keepdims: jnp.sum(x, axes, keepdims=keepdims),
     ops.Mean: lambda x, *, axes, keepdims: jnp.mean(x, axes, keepdims=keepdims),
     ops.Max: lambda x, *, axes, keepdims: jnp.max(x, axes, keepdims=keepdims),

@@ -6,6 +6,7 @@ The figures in this file are times as parts of those of `lax.reduce_window`, on 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +15,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from netspec.graph.ops.pooling import bins, borders
 from netspec.graph.ops.products import Pairs
-from netspec_jax.windows import shifted
+from netspec_jax.windows import pad, shifted
 
 # Above this many places in a window, slices make the program long and reduce_window is not so far behind.
 MAX_PLACES = 64
@@ -72,14 +74,43 @@ def _largest_jvp(
 
 @channels_first
 def average_pool(
-    x: Any, *, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: Pairs, count_include_pad: bool
+    x: Any,
+    *,
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pairs,
+    uncounted: tuple[int, ...],
+    count_include_pad: bool,
 ) -> Any:
-    """The sum of each window over its size, or over how many of its elements lie inside of x."""
+    """The sum of each window over its size, or over how many of its elements count: in x, or in its padding too."""
+    counted: Pairs = ((0, 0),) * len(padding)
+    if count_include_pad:
+        counted = tuple((begin, end - less) for (begin, end), less in zip(padding, uncounted, strict=True))
     total = _sum(x, kernel_size, stride, padding)
-    if count_include_pad or not any(map(any, padding)):
+    if counted == padding:
         return total / math.prod(kernel_size)
-    inside = jnp.ones((1, *x.shape[1:-1], 1), x.dtype)
-    return total / _sum(inside, kernel_size, stride, padding)
+    ones = pad(jnp.ones((1, *x.shape[1:-1], 1), x.dtype), counted, 1.0)
+    rest = tuple((begin - more[0], end - more[1]) for (begin, end), more in zip(padding, counted, strict=True))
+    return total / _sum(ones, kernel_size, stride, rest)
+
+
+@channels_first
+def adaptive_average_pool(x: Any, *, input_size: tuple[int, ...], output_size: tuple[int, ...]) -> Any:
+    """Sums of the segments between the borders of bins, then of those of each bin, along one dimension after the other.
+
+    The gradient of overlapping slices is 14 ms for 20x20 bins of 32x32, 64 channels, batch 16; of this it is 1.
+    """
+    for axis, (size, count) in enumerate(zip(input_size, output_size, strict=True), start=1):
+        if size != count:
+            edges = borders(size, count)
+            parts = lax.split(x, [end - start for start, end in itertools.pairwise(edges)], axis)
+            sums = dict(zip(edges, (jnp.sum(part, axis, keepdims=True) for part in parts), strict=False))
+            means = [
+                sum(sums[edge] for edge in edges if start <= edge < end) / (end - start)
+                for start, end in bins(size, count)
+            ]
+            x = jnp.concatenate(means, axis)
+    return x
 
 
 def _sum(x: Any, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: Pairs) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from netspec.graph import ops
-from netspec_numpy.convolution import convolution
+from netspec_numpy.bins import adaptive_average_pool
+from netspec_numpy.convolution import convolution, transposed_convolution
 from netspec_numpy.pooling import average_pool, max_pool
 from netspec_numpy.windows import Array
 
@@ -112,8 +113,10 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Bernoulli: _bernoulli,
     ops.Matmul: np.matmul,
     ops.Convolution: convolution,
+    ops.TransposedConvolution: transposed_convolution,
     ops.MaxPool: max_pool,
     ops.AveragePool: average_pool,
+    ops.AdaptiveAveragePool: adaptive_average_pool,
     ops.Sum: _sum,
     ops.Mean: _mean,
     ops.Max: _max,

@@ -11,7 +11,11 @@ from netspec_numpy.windows import Array, Windows
 
 
 def max_pool(
-    x: Array, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: Pairs, channels_last: bool
+    x: Array,
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pairs,
+    channels_last: bool,
 ) -> Array:
     """y of `ops.MaxPool`."""
     x = _channels_first(x, channels_last)
@@ -20,7 +24,12 @@ def max_pool(
 
 
 def max_pool_vjp(
-    dy: Array, x: Array, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: Pairs, channels_last: bool
+    dy: Array,
+    x: Array,
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pairs,
+    channels_last: bool,
 ) -> Array:
     """The gradient for x: each window's goes to the first of the equal largest, in row-major order."""
     x, dy = _channels_first(x, channels_last), _channels_first(dy, channels_last)
@@ -42,12 +51,16 @@ def average_pool(
     stride: tuple[int, ...],
     padding: Pairs,
     channels_last: bool,
+    uncounted: tuple[int, ...],
     count_include_pad: bool,
 ) -> Array:
     """y of `ops.AveragePool`."""
     x = _channels_first(x, channels_last)
     windows = Windows.over(x.shape[2:], kernel_size, stride, padding)
-    return _back(_sum_pool(windows.pad(x), windows) / _divisor(windows, x, count_include_pad), channels_last)
+    return _back(
+        _sum_pool(windows.pad(x), windows) / _divisor(windows, x, count_include_pad, uncounted),
+        channels_last,
+    )
 
 
 def average_pool_vjp(
@@ -57,12 +70,13 @@ def average_pool_vjp(
     stride: tuple[int, ...],
     padding: Pairs,
     channels_last: bool,
+    uncounted: tuple[int, ...],
     count_include_pad: bool,
 ) -> Array:
     """The gradient for x: each window's is shared evenly by the elements that count."""
     x, dy = _channels_first(x, channels_last), _channels_first(dy, channels_last)
     windows = Windows.over(x.shape[2:], kernel_size, stride, padding)
-    share = dy / _divisor(windows, x, count_include_pad)
+    share = dy / _divisor(windows, x, count_include_pad, uncounted)
     dpadded = windows.zeros(x.shape[:2], x.dtype)
     for offset in windows.offsets():
         dpadded[offset] += share
@@ -83,11 +97,17 @@ def _sum_pool(padded: Array, windows: Windows) -> Array:
     return y
 
 
-def _divisor(windows: Windows, x: Array, count_include_pad: bool) -> Array | int:
-    """How many elements each window averages."""
+def _divisor(windows: Windows, x: Array, count_include_pad: bool, uncounted: tuple[int, ...]) -> Array | int:
+    """How many elements each window averages: those of x, and those of the padding that count."""
+    counted: Pairs = ((0, 0),) * len(uncounted)
     if count_include_pad:
+        counted = tuple((begin, end - less) for (begin, end), less in zip(windows.padding, uncounted, strict=True))
+    if counted == windows.padding:
         return math.prod(windows.kernel)
-    return _sum_pool(windows.pad(np.ones(windows.sizes, x.dtype)), windows)
+    ones = windows.zeros((), x.dtype)
+    sides = zip(windows.sizes, windows.padding, counted, strict=True)
+    ones[tuple(slice(begin - more[0], begin + size + more[1]) for size, (begin, _), more in sides)] = 1
+    return _sum_pool(ones, windows)
 
 
 def _channels_first(x: Array, channels_last: bool) -> Array:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from netspec.graph import ops
-from netspec_numpy.convolution import convolution_vjp
+from netspec_numpy.bins import adaptive_average_pool_vjp
+from netspec_numpy.convolution import convolution_vjp, transposed_convolution_vjp
 from netspec_numpy.pooling import average_pool_vjp, max_pool_vjp
 from netspec_numpy.windows import Array
 
@@ -145,12 +146,21 @@ def _convolution(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cota
     return convolution_vjp(dy, x, weight, **attributes)
 
 
+def _transposed_convolution(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cotangents:
+    (dy,), (x, weight) = dys, xs
+    return transposed_convolution_vjp(dy, x, weight, **attributes)
+
+
 def _max_pool(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cotangents:
     return (max_pool_vjp(dys[0], xs[0], **attributes),)
 
 
 def _average_pool(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cotangents:
     return (average_pool_vjp(dys[0], xs[0], **attributes),)
+
+
+def _adaptive_average_pool(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cotangents:
+    return (adaptive_average_pool_vjp(dys[0], **attributes),)
 
 
 def _over(reduced: Array, x: Array, axes: tuple[int, ...]) -> Array:
@@ -221,8 +231,10 @@ VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
     ops.Where: _where,
     ops.Matmul: _matmul,
     ops.Convolution: _convolution,
+    ops.TransposedConvolution: _transposed_convolution,
     ops.MaxPool: _max_pool,
     ops.AveragePool: _average_pool,
+    ops.AdaptiveAveragePool: _adaptive_average_pool,
     ops.Sum: _sum,
     ops.Mean: _mean,
     ops.Max: _max,

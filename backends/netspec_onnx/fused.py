@@ -8,15 +8,16 @@ import numpy as np
 import onnx_ir as ir
 
 from netspec.backend import Fused
-from netspec.graph.ops import Convolution
+from netspec.graph.ops import Convolution, TransposedConvolution
 from netspec.graph.types import normal_axis
 from netspec.layers.activation import Gelu, LeakyRelu, Softmax
-from netspec.layers.convolution import Conv2d
+from netspec.layers.base import pair
+from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
-from netspec.layers.pooling import GlobalAvgPool
+from netspec.layers.pooling import AdaptiveAvgPool2d, GlobalAvgPool
 from netspec.layers.tensor import Flatten
-from netspec_onnx.lowerings import convolution
+from netspec_onnx.lowerings import convolution, transposed_convolution
 from netspec_onnx.tape import Tape
 
 Call = Any  # a netspec.graph.graph.Call whose layer is of the class that the form stands for
@@ -34,6 +35,13 @@ def _linear(tape: Tape, call: Call, x: ir.Value, weight: ir.Value, bias: ir.Valu
 def _conv2d(tape: Tape, call: Call, x: ir.Value, weight: ir.Value, bias: ir.Value | None = None) -> Any:
     (op,) = (node.op for node in call.body if isinstance(node.op, Convolution))
     return convolution(tape, x, weight, bias, **vars(op))
+
+
+def _conv_transpose2d(tape: Tape, call: Call, x: ir.Value, weight: ir.Value, bias: ir.Value | None = None) -> Any:
+    (op,) = (node.op for node in call.body if isinstance(node.op, TransposedConvolution))
+    if any(-end >= step for (_, end), step in zip(op.padding, op.stride, strict=True)):
+        return NotImplemented
+    return transposed_convolution(tape, x, weight, bias, **vars(op))
 
 
 def _batch_norm(
@@ -70,6 +78,10 @@ def _global_avg_pool(tape: Tape, call: Call, x: ir.Value) -> Any:
     return tape.op("Flatten", tape.op("GlobalAveragePool", x), axis=1)
 
 
+def _adaptive_avg_pool2d(tape: Tape, call: Call, x: ir.Value) -> Any:
+    return tape.op("GlobalAveragePool", x) if pair(call.layer.output_size) == (1, 1) else NotImplemented
+
+
 def _flatten(tape: Tape, call: Call, x: ir.Value) -> Any:
     """ONNX's Flatten gives a matrix: the axes before `axis`, and all others."""
     rank = call.inputs[0].type.rank
@@ -95,9 +107,11 @@ def _softmax(tape: Tape, call: Call, x: ir.Value) -> Any:
 FUSED: Fused = {
     Linear: _linear,
     Conv2d: _conv2d,
+    ConvTranspose2d: _conv_transpose2d,
     BatchNorm: _batch_norm,
     LayerNorm: _layer_norm,
     Embedding: _embedding,
+    AdaptiveAvgPool2d: _adaptive_avg_pool2d,
     GlobalAvgPool: _global_avg_pool,
     Flatten: _flatten,
     LeakyRelu: _leaky_relu,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import onnx_ir as ir
 
 from netspec.graph import ops
 from netspec.graph.ops.base import Op
+from netspec.graph.ops.pooling import bins
 from netspec.graph.ops.products import Pairs, SamePadding
 from netspec.graph.types import DType
 from netspec_onnx.tape import RuntimeSize, Tape
@@ -98,6 +99,38 @@ def convolution(
     )
 
 
+def transposed_convolution(
+    tape: Tape,
+    x: ir.Value,
+    weight: ir.Value,
+    bias: ir.Value | None = None,
+    *,
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int,
+    channels_last: bool,
+) -> ir.Value:
+    """ConvTranspose; a negative end is its output_padding, which onnxruntime wants below the stride."""
+    assert not channels_last, "ONNX convolves channels first"
+    added = [-min(end, 0) for _, end in padding]
+    padded = any(more >= step for more, step in zip(added, stride, strict=True))
+    assert not (padded and bias), "zeros are added in front of the bias"
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    y = tape.op(
+        "ConvTranspose",
+        *inputs,
+        auto_pad="NOTSET",
+        dilations=dilation,
+        group=groups,
+        kernel_shape=_kernel(weight),
+        output_padding=[0] * len(stride) if padded else added,
+        pads=_pads(tuple((begin, max(end, 0)) for begin, end in padding)),
+        strides=stride,
+    )
+    return _pad(tape, y, [0] * len(stride) + added) if padded else y
+
+
 def _kernel(weight: ir.Value) -> tuple[int, ...]:
     assert weight.shape is not None, "a convolution's weight is a parameter"
     return tuple(int(size) for size in weight.shape.numpy()[2:])
@@ -120,36 +153,86 @@ def _pad_same(
         more = total - less
         begins.append(more if word == "same_lower" else less)
         ends.append(less if word == "same_lower" else more)
-    axes = tape.integers(range(2, 2 + len(stride)))
-    return tape.op("Pad", x, tape.vector([*begins, *ends]), tape.constant(0, "float"), axes, mode="constant")
+    return _pad(tape, x, [*begins, *ends])
 
 
-def _pool(op_type: str, **more: int) -> Lowering:
-    def lower(
-        tape: Tape,
-        x: ir.Value,
-        *,
-        kernel_size: tuple[int, ...],
-        stride: tuple[int, ...],
-        padding: Pairs,
-        channels_last: bool,
-        **own: bool,
-    ) -> ir.Value:
-        assert not channels_last, "ONNX pools channels first"
-        return tape.op(
-            op_type,
-            x,
-            auto_pad="NOTSET",
-            ceil_mode=0,
-            dilations=[1] * len(stride),
-            kernel_shape=kernel_size,
-            pads=_pads(padding),
-            strides=stride,
-            **more,
-            **{name: int(value) for name, value in own.items()},
-        )
+def _max_pool(
+    tape: Tape,
+    x: ir.Value,
+    *,
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pairs,
+    channels_last: bool,
+) -> ir.Value:
+    return _pool(tape, "MaxPool", x, kernel_size, stride, padding, channels_last, storage_order=0)
 
-    return lower
+
+def _average_pool(
+    tape: Tape,
+    x: ir.Value,
+    *,
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pairs,
+    uncounted: tuple[int, ...],
+    count_include_pad: bool,
+    channels_last: bool,
+) -> ir.Value:
+    if count_include_pad and any(uncounted):  # what counts becomes a part of x
+        counted = tuple((begin, end - less) for (begin, end), less in zip(padding, uncounted, strict=True))
+        x = _pad(tape, x, _pads(counted)) if any(map(any, counted)) else x
+        padding, count_include_pad = tuple((0, less) for less in uncounted), False
+    include = int(count_include_pad)
+    return _pool(tape, "AveragePool", x, kernel_size, stride, padding, channels_last, count_include_pad=include)
+
+
+def _pool(
+    tape: Tape,
+    op_type: str,
+    x: ir.Value,
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pairs,
+    channels_last: bool,
+    **own: int,
+) -> ir.Value:
+    """`ceil_mode` is never used: shape inference counts windows that start in the padding."""
+    assert not channels_last, "ONNX pools channels first"
+    return tape.op(
+        op_type,
+        x,
+        auto_pad="NOTSET",
+        ceil_mode=0,
+        dilations=[1] * len(stride),
+        kernel_shape=kernel_size,
+        pads=_pads(padding),
+        strides=stride,
+        **own,
+    )
+
+
+def _pad(tape: Tape, x: ir.Value, pads: Sequence[int | RuntimeSize]) -> ir.Value:
+    """x with zeros around its spatial dimensions: all beginnings, then all ends."""
+    axes = tape.integers(range(2, 2 + len(pads) // 2))
+    return tape.op("Pad", x, tape.vector(pads), tape.constant(0, "float"), axes, mode="constant")
+
+
+def _adaptive_average_pool(
+    tape: Tape, x: ir.Value, *, input_size: tuple[int, ...], output_size: tuple[int, ...], channels_last: bool
+) -> ir.Value:
+    """The mean of a slice for each bin, one dimension after the other."""
+    assert not channels_last, "ONNX pools channels first"
+    for axis, (size, count) in enumerate(zip(input_size, output_size, strict=True), 2):
+        if size == count:
+            continue
+        means = []
+        for bounds in bins(size, count):
+            start, end, axes, steps = (tape.integers([number]) for number in (*bounds, axis, 1))
+            part = tape.op("Slice", x, start, end, axes, steps)
+            means.append(tape.op("ReduceMean", part, axes, keepdims=1, noop_with_empty_axes=1))
+        x = tape.op("Concat", *means, axis=axis)
+    return x
 
 
 LOWERINGS: Mapping[type[Op], Lowering] = {
@@ -180,8 +263,10 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.Where: _native("Where"),
     ops.Matmul: _native("MatMul"),
     ops.Convolution: convolution,
-    ops.MaxPool: _pool("MaxPool", storage_order=0),
-    ops.AveragePool: _pool("AveragePool"),
+    ops.TransposedConvolution: transposed_convolution,
+    ops.MaxPool: _max_pool,
+    ops.AveragePool: _average_pool,
+    ops.AdaptiveAveragePool: _adaptive_average_pool,
     ops.Sum: _reduction("ReduceSum"),
     ops.Mean: _reduction("ReduceMean"),
     ops.Max: _reduction("ReduceMax"),

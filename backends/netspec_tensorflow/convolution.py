@@ -46,7 +46,7 @@ def convolution(
         x = _with_zeros_of_same(x, windows, stride) if word == "SAME" else x
         return _positions(x, weight, "VALID", dilation, groups)[:, :: stride[0], :: stride[1]]
     if strided:
-        return _split(x, weight, groups, lambda part, kernel: tf.nn.conv2d(part, kernel, stride, word))
+        return split(x, weight, groups, lambda part, kernel: tf.nn.conv2d(part, kernel, stride, word))
     return _positions(x, weight, word, dilation, groups)
 
 
@@ -130,10 +130,10 @@ def _positions(x: tf.Tensor, weight: tf.Tensor, word: str, dilation: tuple[int, 
 
         return tf.nn.with_space_to_batch(part, dilation, word, convolve, filter_shape=kernel.shape)
 
-    return _split(x, weight, groups, plain)
+    return split(x, weight, groups, plain)
 
 
-def _split(
+def split(
     x: tf.Tensor, weight: tf.Tensor, groups: int, plain: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 ) -> tf.Tensor:
     """One plain convolution for each group."""

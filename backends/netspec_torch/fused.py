@@ -11,14 +11,15 @@ from torch.nn import functional as F
 
 from netspec.backend import Fused
 from netspec.graph.graph import Call
-from netspec.graph.ops import Convolution
+from netspec.graph.ops import Convolution, TransposedConvolution
 from netspec.layers.activation import Gelu, LeakyRelu, Silu, Softmax
 from netspec.layers.attention import ScaledDotProductAttention, head_groups
-from netspec.layers.convolution import Conv2d
+from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
+from netspec.layers.pooling import AvgPool2d, MaxPool2d
 from netspec.layers.regularization import Dropout
-from netspec_torch.lowerings import convolution
+from netspec_torch.lowerings import convolution, transposed_convolution
 
 
 def linear(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -29,6 +30,29 @@ def linear(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) ->
 def conv2d(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     attributes = next(vars(node.op) for node in call.body if isinstance(node.op, Convolution))
     return convolution(x, weight, bias, **attributes)
+
+
+def conv_transpose2d(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    attributes = next(vars(node.op) for node in call.body if isinstance(node.op, TransposedConvolution))
+    return transposed_convolution(x, weight, bias, **attributes)
+
+
+def max_pool2d(call: Call, x: Tensor) -> Any:
+    """The body pads first, as no primitive has `ceil_mode`."""
+    layer = call.layer
+    assert isinstance(layer, MaxPool2d)
+    if not layer.ceil_mode:
+        return NotImplemented
+    return F.max_pool2d(x, layer.kernel_size, layer.stride, layer.padding, ceil_mode=True)
+
+
+def avg_pool2d(call: Call, x: Tensor) -> Any:
+    """As max_pool2d."""
+    layer = call.layer
+    assert isinstance(layer, AvgPool2d)
+    if not layer.ceil_mode:
+        return NotImplemented
+    return F.avg_pool2d(x, layer.kernel_size, layer.stride, layer.padding, True, layer.count_include_pad)
 
 
 def batch_norm(
@@ -94,6 +118,9 @@ FUSED: Fused = {
     Linear: linear,
     Embedding: embedding,
     Conv2d: conv2d,
+    ConvTranspose2d: conv_transpose2d,
+    MaxPool2d: max_pool2d,
+    AvgPool2d: avg_pool2d,
     BatchNorm: batch_norm,
     LayerNorm: layer_norm,
     Dropout: lambda call, x: torch.dropout(x, call.layer.p, True) if call.body else x,

@@ -18,8 +18,14 @@ from netspec.graph import ops
 from netspec.graph.ops.products import Pairs, SamePadding, window_size
 
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
+_TRANSPOSED_CONVOLUTIONS = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d, 3: torch.conv_transpose3d}
 _MAX_POOLS = {1: torch.max_pool1d, 2: torch.max_pool2d, 3: torch.max_pool3d}
 _AVERAGE_POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+_ADAPTIVE_AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {
+    1: F.adaptive_avg_pool1d,
+    2: F.adaptive_avg_pool2d,
+    3: F.adaptive_avg_pool3d,
+}
 
 
 def constant(*, value: float, dtype: str) -> float:
@@ -81,6 +87,38 @@ def pad_same(x: Tensor, weight: Tensor, stride: Sequence[int], dilation: Sequenc
     return F.pad(x, amounts)
 
 
+def transposed_convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int,
+    channels_last: bool = False,
+) -> Tensor:
+    """torch's own padding and output padding where they say the same; what they leave is cut off behind it."""
+    assert not channels_last
+    limits = [max(s, d) for s, d in zip(stride, dilation, strict=True)]
+    sides, added, rest = zip(*map(_transposed_padding, padding, limits), strict=True)
+    y = _TRANSPOSED_CONVOLUTIONS[len(stride)](x, weight, bias, stride, sides, added, groups, dilation)
+    if not any(map(any, rest)):
+        return y
+    return y[(slice(None), slice(None), *(slice(begin, -end or None) for begin, end in rest))]
+
+
+def _transposed_padding(crop: tuple[int, int], limit: int) -> tuple[int, int, tuple[int, int]]:
+    """torch's padding and output padding (below `limit`) for a crop, and the crop that they leave."""
+    begin, end = crop
+    if begin <= end:
+        return begin, 0, (0, end - begin)
+    if begin - end < limit:
+        return begin, begin - end, (0, 0)
+    side = max(end, 0)
+    return side, side - end, (begin - side, 0)
+
+
 def max_pool(
     x: Tensor, *, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: Pairs, channels_last: bool = False
 ) -> Tensor:
@@ -95,11 +133,15 @@ def average_pool(
     kernel_size: tuple[int, ...],
     stride: tuple[int, ...],
     padding: Pairs,
+    uncounted: tuple[int, ...],
     count_include_pad: bool,
     channels_last: bool = False,
 ) -> Tensor:
     assert not channels_last
     pool = _AVERAGE_POOLS[len(stride)]
+    if count_include_pad and any(uncounted):  # what counts becomes a part of x
+        x = _pad_all(x, [(begin, end - less) for (begin, end), less in zip(padding, uncounted, strict=True)], 0.0)
+        padding, count_include_pad = tuple((0, less) for less in uncounted), False
     padded, sides = _pad(x, padding, 0.0)
     y = pool(padded, kernel_size, stride, sides, False, count_include_pad)
     if count_include_pad or any(sides) or not any(map(any, padding)):
@@ -108,12 +150,23 @@ def average_pool(
     return y / pool(inside, kernel_size, stride)
 
 
+def adaptive_average_pool(
+    x: Tensor, *, input_size: tuple[int, ...], output_size: tuple[int, ...], channels_last: bool = False
+) -> Tensor:
+    assert not channels_last
+    return _ADAPTIVE_AVERAGE_POOLS[len(output_size)](x, output_size)
+
+
 def _pad(x: Tensor, padding: Pairs, value: float) -> tuple[Tensor, tuple[int, ...]]:
     """`x`, padded where a pair is uneven, and the sides that are left for the window's own padding."""
     if all(begin == end for begin, end in padding):
         return x, tuple(begin for begin, _ in padding)
-    amounts = [side for pair in reversed(padding) for side in pair]
-    return F.pad(x, amounts, value=value), (0,) * len(padding)
+    return _pad_all(x, padding, value), (0,) * len(padding)
+
+
+def _pad_all(x: Tensor, padding: Sequence[tuple[int, int]], value: float) -> Tensor:
+    """`x` inside a border of `value`; torch takes the last dimension first."""
+    return F.pad(x, [side for pair in reversed(padding) for side in pair], value=value)
 
 
 def _choice(function: Callable[[Tensor, Tensor], Tensor], a: Any, b: Any) -> Tensor:
@@ -180,8 +233,10 @@ LOWERINGS: Lowerings = {
     ops.Bernoulli: bernoulli,
     ops.Matmul: torch.matmul,
     ops.Convolution: convolution,
+    ops.TransposedConvolution: transposed_convolution,
     ops.MaxPool: max_pool,
     ops.AveragePool: average_pool,
+    ops.AdaptiveAveragePool: adaptive_average_pool,
     ops.Sum: _sum,
     ops.Mean: _mean,
     ops.Max: _max,

@@ -8,9 +8,16 @@ from netspec.errors import ShapeError
 from netspec.graph.builder import Builder
 from netspec.graph.dims import Size
 from netspec.graph.graph import Value
-from netspec.graph.ops.products import Convolution, Pairs, SamePadding, same_pairs, window_size
+from netspec.graph.ops.products import (
+    Convolution,
+    Pairs,
+    SamePadding,
+    TransposedConvolution,
+    same_pairs,
+    window_size,
+)
 from netspec.layers.base import Layer, pair, require_rank
-from netspec.layers.fields import Flag, Padding2d, PositiveInt, Size2d
+from netspec.layers.fields import Flag, Numbers2d, Padding2d, PositiveInt, Size2d, TransposedPadding2d
 from netspec.layers.linear import uniform_by_fan
 
 
@@ -32,14 +39,7 @@ class Conv2d(Layer):
     bias: Flag = True
 
     def expand(self, b: Builder, x: Value) -> Value:
-        require_rank(x, 4, "[batch, channels, height, width]")
-        in_channels = x.shape[1]
-        if not isinstance(in_channels, int):
-            raise ShapeError(f"the number of channels must be known, got {in_channels}")
-        if in_channels % self.groups:
-            raise ShapeError(f"in_channels {in_channels} is not divisible by groups {self.groups}")
-        if self.out_channels % self.groups:
-            raise ShapeError(f"out_channels {self.out_channels} is not divisible by groups {self.groups}")
+        in_channels = _channels(x, self.out_channels, self.groups)
         kernel, stride, dilation = pair(self.kernel_size), pair(self.stride), pair(self.dilation)
         windows = tuple(window_size(k, d) for k, d in zip(kernel, dilation, strict=True))
         padding = padding_pairs(self.padding, x.shape[2:], windows, stride)
@@ -49,6 +49,65 @@ class Conv2d(Layer):
         if not self.bias:
             return y
         return y + b.reshape(b.param("bias", (self.out_channels,), start), (self.out_channels, 1, 1))
+
+
+class ConvTranspose2d(Layer):
+    """The gradient of conv2d for its input: x `[batch, in, height, width]`, weight `[in, out / groups, kH, kW]`.
+
+    y[n, o, i s + u d - p, j s + v d - q] is b[o] plus the sum over all such i, u, j, v and over c of x[n, c, i, j]
+    w[c, o, u, v]: each size is (size - 1) s + (k - 1) d + 1, less `padding` on both sides, or begin and end of each,
+    plus `output_padding` at the end. `same` gives size * s: it cuts off k' - s, k' = (k - 1) d + 1, the odd one at the
+    end, and where the kernel does not reach it adds s - k'. Starts as conv2d: both uniform within
+    1 / sqrt(in / groups * kH * kW), which is not torch's start (it takes out for in).
+    """
+
+    type: Literal["conv_transpose2d"] = "conv_transpose2d"
+    out_channels: PositiveInt
+    kernel_size: Size2d
+    stride: Size2d = 1
+    padding: TransposedPadding2d = 0
+    output_padding: Numbers2d = 0
+    dilation: Size2d = 1
+    groups: PositiveInt = 1
+    bias: Flag = True
+
+    def expand(self, b: Builder, x: Value) -> Value:
+        in_channels = _channels(x, self.out_channels, self.groups)
+        kernel, stride, dilation = pair(self.kernel_size), pair(self.stride), pair(self.dilation)
+        of_group, size = self.out_channels // self.groups, kernel[0] * kernel[1]
+        fan = (in_channels // self.groups * size, of_group * size)
+        start = uniform_by_fan(fan[0])
+        weight = b.param("weight", (in_channels, of_group, *kernel), start, fan=fan)
+        y = b.apply(TransposedConvolution(stride, self._crops(), dilation, self.groups), x, weight)
+        if not self.bias:
+            return y
+        return y + b.reshape(b.param("bias", (self.out_channels,), start), (self.out_channels, 1, 1))
+
+    def _crops(self) -> Pairs:
+        """What is cut off along each dimension, (begin, end), with the output padding taken off the end."""
+        stride, dilation, added = pair(self.stride), pair(self.dilation), pair(self.output_padding)
+        if self.padding == "same":
+            if any(added):
+                raise ShapeError("output_padding does not go with padding same, which gives size * stride")
+            over = [window_size(k, d) - s for k, d, s in zip(pair(self.kernel_size), dilation, stride, strict=True)]
+            return tuple((more // 2, more - more // 2) if more > 0 else (0, more) for more in over)
+        for more, s, d in zip(added, stride, dilation, strict=True):
+            if more >= max(s, d):
+                raise ShapeError(f"output_padding {more} is not below the larger of stride {s} and dilation {d}")
+        return tuple((begin, end - more) for (begin, end), more in zip(_sides(self.padding), added, strict=True))
+
+
+def _channels(x: Value, out_channels: int, groups: int) -> int:
+    """The channels of x, which must be known; both numbers of channels must be divisible by `groups`."""
+    require_rank(x, 4, "[batch, channels, height, width]")
+    in_channels = x.shape[1]
+    if not isinstance(in_channels, int):
+        raise ShapeError(f"the number of channels must be known, got {in_channels}")
+    if in_channels % groups:
+        raise ShapeError(f"in_channels {in_channels} is not divisible by groups {groups}")
+    if out_channels % groups:
+        raise ShapeError(f"out_channels {out_channels} is not divisible by groups {groups}")
+    return in_channels
 
 
 def padding_pairs(
@@ -65,6 +124,11 @@ def padding_pairs(
         sizes = (size if isinstance(size, int) else window for size, window in zip(spatial, windows, strict=True))
         lower = padding == "same_lower"
         return tuple(same_pairs(size, w, s, lower) for size, w, s in zip(sizes, windows, stride, strict=True))
+    return _sides(padding)
+
+
+def _sides(padding: int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]) -> Pairs:
+    """(begin, end) for each dimension."""
     if isinstance(padding, int):
         padding = (padding, padding)
     return tuple((side, side) if isinstance(side, int) else side for side in padding)

@@ -40,10 +40,14 @@ NumberPair = Annotated[tuple[Number, Number], _FromList]
 ExplicitPadding2d = Annotated[tuple[NumberPair, NumberPair], _FromList]
 
 Size2d = Annotated[Count | CountPair, Expected("a positive integer or a pair of them")]
-PoolPadding2d = Annotated[Number | NumberPair, Expected("an integer from 0 up or a pair of them")]
+Numbers2d = Annotated[Number | NumberPair, Expected("an integer from 0 up or a pair of them")]
 Padding2d = Annotated[
     Number | NumberPair | ExplicitPadding2d | Literal["same", "same_lower"],
     Expected("an integer from 0 up, a pair of them, [[begin, end], [begin, end]], same or same_lower"),
+]
+TransposedPadding2d = Annotated[
+    Number | NumberPair | ExplicitPadding2d | Literal["same"],
+    Expected("an integer from 0 up, a pair of them, [[begin, end], [begin, end]] or same"),
 ]
 
 # A size of `reshape`: a number, -1 for what is left, or what an expression such as $(batch) gave.

@@ -15,19 +15,33 @@ from dataclasses import dataclass, field, replace
 
 from netspec.graph.dims import Size
 from netspec.graph.graph import Call, Graph, Node, Origin, Output, Param, Value
-from netspec.graph.ops import Bernoulli, Concat, Convolution, Op, Permute, Reshape, StopGradient, Where
+from netspec.graph.ops import (
+    AdaptiveAveragePool,
+    Bernoulli,
+    Concat,
+    Convolution,
+    Op,
+    Permute,
+    Reshape,
+    StopGradient,
+    TransposedConvolution,
+    Where,
+)
 from netspec.graph.ops.elementwise import Binary, Comparison, Logical, Unary
 from netspec.graph.ops.pooling import Pool
 from netspec.graph.ops.reductions import ElementCount, Reduction
 from netspec.graph.ops.sizes import NumberLike, Positions
 from netspec.graph.types import TensorType
 
+# Both read a kernel; a transposed one's `[in, out, *kernel]` is that of the convolution whose gradient it is.
+CONVOLUTIONS = (Convolution, TransposedConvolution)
+POOLS = (Pool, AdaptiveAveragePool)
 ELEMENTWISE = (Unary, Binary, Comparison, Logical, Where, StopGradient, Bernoulli)
 
 
 def channels_last(graph: Graph) -> Graph:
     """The same graph in the layout `[batch, *spatial, channels]` inside."""
-    kernels = {node.inputs[1] for node in graph.primitives() if isinstance(node.op, Convolution)}
+    kernels = {node.inputs[1] for node in graph.primitives() if isinstance(node.op, CONVOLUTIONS)}
     state = [_store(held) if isinstance(held, Param) and held.value in kernels else held for held in graph.state]
     root = _Scope()
     for old, new in zip(graph.state, state, strict=True):
@@ -208,10 +222,10 @@ def _rewrite_body(call: Call, root: _Scope, given: Mapping[Value, tuple[Value, b
 def _rewrite_node(node: Node, scope: _Scope) -> None:
     """Emit `node` in the layout of its inputs where its kind allows, else on canonical inputs."""
     op = node.op
-    if isinstance(op, Convolution):
+    if isinstance(op, CONVOLUTIONS):
         x = scope.as_last(node.inputs[0])
         _emit(scope, node, replace(op, channels_last=True), (x, scope.as_kernel(node.inputs[1])), last=True)
-    elif isinstance(op, Pool):
+    elif isinstance(op, POOLS):
         _emit(scope, node, replace(op, channels_last=True), (scope.as_last(node.inputs[0]),), last=True)
     elif isinstance(op, ELEMENTWISE) and _any_last(node, scope):
         rank = node.outputs[0].type.rank

@@ -14,6 +14,7 @@ from jax import lax
 
 from netspec.graph import ops
 from netspec_jax import convolution as convolutions
+from netspec_jax import transposed_convolution as transposed_convolutions
 from netspec_jax.lowerings import LOWERINGS
 
 Array = np.ndarray[Any, Any]
@@ -143,6 +144,72 @@ def test_gradients_in_either_form(name: str, limit: int, monkeypatch: pytest.Mon
     test_convolution(name)
 
 
+# name: x, kernel, out channels, stride, crops, dilation, groups
+TRANSPOSED: dict[str, tuple[Any, ...]] = {
+    "plain": ((2, 5, 4, 3), (3, 2), 4, (1, 1), NONE, (1, 1), 1),
+    "doubled": ((2, 5, 4, 3), (4, 4), 4, (2, 2), ONE, (1, 1), 1),
+    "uneven": ((2, 5, 4, 3), (3, 4), 4, (2, 3), ((0, 1), (3, 0)), (1, 1), 1),
+    "stride above the kernel, zeros behind": ((2, 3, 4, 3), (2, 1), 4, (3, 4), ((0, -2), (1, -1)), (1, 1), 1),
+    "dilation": ((2, 5, 4, 3), (3, 2), 4, (1, 1), ((2, 1), (0, 1)), (2, 3), 1),
+    "dilation and stride": ((2, 5, 4, 3), (3, 4), 4, (2, 3), ((2, 1), (0, -1)), (2, 2), 1),
+    "dilation, stride of it": ((2, 3, 4, 3), (3, 2), 4, (2, 6), ONE, (4, 4), 1),
+    "cut beyond the kernel": ((2, 6, 5, 3), (2, 3), 4, (1, 2), ((3, 2), (4, 4)), (1, 1), 1),
+    "kernel above the input": ((2, 2, 1, 3), (5, 7), 4, (2, 2), ((2, 1), (3, 2)), (1, 1), 1),
+    "depthwise": ((2, 4, 5, 6), (3, 2), 6, (2, 2), ONE, (1, 1), 6),
+    "depthwise, three filters each": ((2, 4, 5, 2), (3, 2), 6, (2, 1), ONE, (1, 2), 2),
+    "2 groups": ((2, 4, 5, 6), (4, 3), 4, (2, 2), ((1, 0), (0, 1)), (1, 1), 2),
+    "one dimension": ((2, 5, 3), (5,), 4, (3,), ((1, 2),), (1,), 1),
+}
+
+
+def plain_transposed(x: Any, weight: Any, stride: Any, crops: Any, dilation: Any, groups: int) -> Any:
+    """XLA's own: a convolution over x with zeros between its numbers, the kernel turned around."""
+    kernel = weight.shape[:-2]
+    split = jnp.split(weight, groups, axis=-1)
+    turned = jnp.concatenate([jnp.flip(part, range(len(kernel))).swapaxes(-1, -2) for part in split], axis=-1)
+    reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+    padding = [(r - begin, r - end) for r, (begin, end) in zip(reach, crops, strict=True)]
+    spatial = "DHW"[: len(stride)]
+    return lax.conv_general_dilated(
+        x,
+        turned,
+        (1,) * len(stride),
+        padding,
+        lhs_dilation=stride,
+        rhs_dilation=dilation,
+        dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
+        feature_group_count=groups,
+    )
+
+
+@pytest.mark.parametrize("phases", [0, 100])
+@pytest.mark.parametrize("name", TRANSPOSED)
+def test_transposed_convolution_in_either_form(name: str, phases: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transposed_convolutions, "MAX_PHASES", phases)
+    shape, kernel, out, *rest = TRANSPOSED[name]
+    weight = numbers(*kernel, out // rest[-1], shape[-1])
+    agree(
+        lambda x, w: LOWERINGS[ops.TransposedConvolution](x, w, channels_last=True, **attributes(*rest)),
+        lambda x, w: plain_transposed(x, w, *rest),
+        numbers(*shape),
+        weight,
+        second=name == "uneven",
+    )
+
+
+def test_transposed_convolution_never_spreads_its_input() -> None:
+    """XLA's gradient of a convolution with zeros between the numbers of x is the slow one."""
+    x, weight = numbers(2, 16, 16, 8), numbers(4, 4, 8, 8)
+
+    def convolve(x: Any, w: Any) -> Any:
+        rest = attributes((2, 2), ONE, (1, 1), 1)
+        return LOWERINGS[ops.TransposedConvolution](x, w, channels_last=True, **rest)
+
+    both = primitives(jax.grad(lambda x, w: jnp.sum(convolve(x, w) ** 2), argnums=(0, 1)), x, weight)
+    assert both.count("= conv_general_dilated[") == 3 * 4
+    assert both.count("lhs_dilation=(1, 1)") == 3 * 4
+
+
 @pytest.mark.parametrize("word", ["same", "same_lower"])
 @pytest.mark.parametrize(
     ("size", "kernel", "stride", "dilation"), [*itertools.product((6, 7), (2, 3), (1, 2, 3), (1, 2))]
@@ -161,8 +228,12 @@ def test_channels_first() -> None:
     got = LOWERINGS[ops.Convolution](x, weight, channels_last=False, **attributes(*rest))
     last = plain_convolution(x.transpose(0, 2, 3, 1), weight.transpose(2, 3, 1, 0), *rest)
     close(got, np.asarray(last).transpose(0, 3, 1, 2))
+    weight = numbers(4, 3, 3, 2)
+    got = LOWERINGS[ops.TransposedConvolution](x, weight, channels_last=False, **attributes(*rest))
+    last = plain_transposed(x.transpose(0, 2, 3, 1), weight.transpose(2, 3, 1, 0), *rest)
+    close(got, np.asarray(last).transpose(0, 3, 1, 2))
     pooling = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ONE}
-    for op, more in ((ops.MaxPool, {}), (ops.AveragePool, {"count_include_pad": False})):
+    for op, more in ((ops.MaxPool, {}), (ops.AveragePool, {"uncounted": (0, 0), "count_include_pad": False})):
         inner = LOWERINGS[op](x.transpose(0, 2, 3, 1), channels_last=True, **pooling, **more)
         close(LOWERINGS[op](x, channels_last=False, **pooling, **more), np.asarray(inner).transpose(0, 3, 1, 2))
 
@@ -283,6 +354,7 @@ def test_average_pool(name: str, inside: bool) -> None:
             kernel_size=kernel,
             stride=stride,
             padding=padding,
+            uncounted=(0,) * len(kernel),
             count_include_pad=not inside,
             channels_last=True,
         ),
@@ -300,7 +372,13 @@ def test_padding_is_of_the_dtype(dtype: str) -> None:
         assert y.dtype == x.dtype
         assert float(y.max()) < 0
         mean = LOWERINGS[ops.AveragePool](
-            x, kernel_size=kernel, stride=(1, 1), padding=pads, channels_last=True, count_include_pad=False
+            x,
+            kernel_size=kernel,
+            stride=(1, 1),
+            padding=pads,
+            channels_last=True,
+            uncounted=(0, 0),
+            count_include_pad=False,
         )
         assert mean.dtype == x.dtype
         assert -4 < float(mean.min()) <= float(mean.max()) <= -1

@@ -48,6 +48,10 @@ def conv(**fields: Any) -> L.Conv2d:
     return L.Conv2d(**{"out_channels": 4, "kernel_size": 3, **fields})
 
 
+def transposed(**fields: Any) -> L.ConvTranspose2d:
+    return L.ConvTranspose2d(**{"out_channels": 4, "kernel_size": 3, **fields})
+
+
 CASES = {
     "linear": Case((BATCH, 6), (L.Linear(out_features=4),), "Gemm"),
     "linear without bias": Case((BATCH, 6), (L.Linear(out_features=4, bias=False),), "Gemm"),
@@ -70,6 +74,34 @@ CASES = {
     "conv same_lower stride 2 dilated": Case(IMAGE, (conv(stride=2, dilation=2, padding="same_lower"),), "Pad Conv"),
     "conv same dilated, window below stride": Case(
         IMAGE, (conv(kernel_size=2, stride=5, dilation=2, padding="same"),), "Pad Conv"
+    ),
+    "transposed": Case(IMAGE, (transposed(kernel_size=4, stride=2, padding=1),), "ConvTranspose"),
+    "transposed same": Case(IMAGE, (transposed(kernel_size=[3, 2], stride=[2, 3], padding="same"),), "ConvTranspose"),
+    "transposed, depthwise": Case(  # onnx's evaluator fails on more than one output of a group
+        (BATCH, 4, HEIGHT, 9),
+        (transposed(groups=4, dilation=2, padding=[[0, 2], [1, 0]], bias=False),),
+        "ConvTranspose",
+    ),
+    "transposed, zeros behind": Case(
+        IMAGE, (transposed(kernel_size=2, stride=3, output_padding=[2, 1]),), "ConvTranspose"
+    ),
+    "transposed, zeros beyond the stride": Case(
+        IMAGE, (transposed(dilation=3, output_padding=[2, 0]),), "ConvTranspose Pad Reshape"
+    ),
+    "max pool, ceil": Case(IMAGE, (L.MaxPool2d(kernel_size=2, stride=3, padding=1, ceil_mode=True),), "MaxPool"),
+    "avg pool, ceil": Case(IMAGE, (L.AvgPool2d(kernel_size=2, ceil_mode=True),), "AveragePool"),
+    "avg pool, padded, ceil": Case(
+        IMAGE, (L.AvgPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=True),), "Pad AveragePool"
+    ),
+    "avg pool without pad, ceil": Case(
+        IMAGE,
+        (L.AvgPool2d(kernel_size=4, stride=3, padding=1, ceil_mode=True, count_include_pad=False),),
+        "AveragePool",
+    ),
+    "adaptive avg pool of one bin": Case(IMAGE, (L.AdaptiveAvgPool2d(output_size=1),), "GlobalAveragePool"),
+    "adaptive avg pool, even": Case((BATCH, 3, 8, 6), (L.AdaptiveAvgPool2d(output_size=2),), "AveragePool"),
+    "adaptive avg pool": Case(
+        (BATCH, 3, 5, 4), (L.AdaptiveAvgPool2d(output_size=(3, 4)),), "Slice ReduceMean " * 3 + "Concat"
     ),
     "max pool": Case(IMAGE, (L.MaxPool2d(kernel_size=(3, 2), stride=2, padding=1),), "MaxPool"),
     "avg pool": Case(IMAGE, (L.AvgPool2d(kernel_size=3, stride=2, padding=1),), "AveragePool"),
@@ -151,6 +183,8 @@ def test_nothing_relies_on_a_default(name: str) -> None:
             elif node.op_type == "Conv" and "pads" not in written:
                 assert known - written == {"pads"}  # auto_pad stands instead
                 assert next(a.s for a in node.attribute if a.name == "auto_pad") in (b"SAME_UPPER", b"SAME_LOWER")
+            elif node.op_type == "ConvTranspose":
+                assert known - written == {"output_shape"}  # pads stand instead
             else:
                 assert known == written
 

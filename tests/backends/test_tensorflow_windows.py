@@ -47,6 +47,23 @@ CONVOLUTIONS = {
         out_channels=8, kernel_size=3, groups=4, dilation=2, stride=2, padding=1
     ),
 }
+TRANSPOSED = {
+    "plain": L.ConvTranspose2d(out_channels=6, kernel_size=3, bias=False),
+    "doubled": L.ConvTranspose2d(out_channels=6, kernel_size=4, stride=2, padding=1),
+    "same": L.ConvTranspose2d(out_channels=6, kernel_size=(3, 5), stride=(2, 3), padding="same"),
+    "same, kernel below stride": L.ConvTranspose2d(out_channels=6, kernel_size=(2, 1), stride=3, padding="same"),
+    "one side, zeros behind": L.ConvTranspose2d(
+        out_channels=6, kernel_size=3, stride=(3, 2), padding=((2, 0), (0, 3)), output_padding=(2, 1)
+    ),
+    "dilated": L.ConvTranspose2d(out_channels=6, kernel_size=3, dilation=2, padding=1, output_padding=1),
+    "dilated at stride 2": L.ConvTranspose2d(out_channels=6, kernel_size=(3, 2), dilation=(2, 3), stride=2, padding=1),
+    "two groups": L.ConvTranspose2d(out_channels=6, kernel_size=3, groups=2, stride=2, padding=1),
+    "two groups, dilated": L.ConvTranspose2d(out_channels=6, kernel_size=3, groups=2, dilation=(1, 2), stride=(2, 1)),
+    "depthwise": L.ConvTranspose2d(out_channels=4, kernel_size=4, groups=4, stride=2, padding=1),
+    "depthwise same, dilated": L.ConvTranspose2d(out_channels=4, kernel_size=3, groups=4, dilation=2, padding="same"),
+    "depthwise, unequal strides": L.ConvTranspose2d(out_channels=4, kernel_size=3, groups=4, stride=(1, 2)),
+    "depthwise, three filters each": L.ConvTranspose2d(out_channels=12, kernel_size=2, groups=4, stride=2),
+}
 POOLINGS = {
     "maximum": L.MaxPool2d(kernel_size=2),
     "maximum as TensorFlow's same": L.MaxPool2d(kernel_size=3, stride=1, padding=1),
@@ -58,20 +75,37 @@ POOLINGS = {
     "average without the padding": L.AvgPool2d(kernel_size=3, stride=2, padding=1, count_include_pad=False),
     "average as TensorFlow's same": L.AvgPool2d(kernel_size=3, stride=1, padding=1, count_include_pad=False),
     "average, unequal strides": L.AvgPool2d(kernel_size=(2, 3), stride=(3, 1), padding=(1, 0), count_include_pad=False),
+    "maximum, ceil": L.MaxPool2d(kernel_size=(3, 2), stride=(2, 3), padding=1, ceil_mode=True),
+    "average, ceil": L.AvgPool2d(kernel_size=(4, 3), stride=3, padding=(2, 1), ceil_mode=True),
+    "average without the padding, ceil": L.AvgPool2d(
+        kernel_size=(4, 3), stride=3, padding=(2, 1), ceil_mode=True, count_include_pad=False
+    ),
     "average over all of it": L.GlobalAvgPool(),
+}
+LAYERS = {
+    **CONVOLUTIONS,
+    **{f"transposed, {name}": layer for name, layer in TRANSPOSED.items()},
+    **POOLINGS,
 }
 SPATIAL: dict[str, tuple[Size, Size]] = {"fixed sizes": (9, 8), "symbolic sizes": (HEIGHT, WIDTH)}
 
 
 @pytest.mark.parametrize("spatial", SPATIAL.values(), ids=SPATIAL.keys())
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("layer", [*CONVOLUTIONS.values(), *POOLINGS.values()], ids=[*CONVOLUTIONS, *POOLINGS])
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS.keys())
 def test_windows_agree_with_the_reference(layer: Layer, dtype: str, spatial: tuple[Size, Size]) -> None:
     shape = (BATCH, 4, *spatial)
     x = draw(shape, batch=2, height=9, width=8)
     model = agree_with_reference(netspec_tensorflow.backend, chain(shape, layer), x, dtype)
     for node in nodes(model.native.inference_call.get_concrete_function().graph):
         assert node.attr["padding"].s in (b"", b"SAME", b"VALID"), node.name
+
+
+@pytest.mark.parametrize("output_size", [(4, 3), (11, 8), (3, 9)], ids=str)
+def test_adaptive_average_pool(output_size: tuple[int, int]) -> None:
+    shape = (BATCH, 4, 9, 8)
+    pair = chain(shape, L.AdaptiveAvgPool2d(output_size=output_size))
+    agree_with_reference(netspec_tensorflow.backend, pair, draw(shape, batch=2), "float64")
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
@@ -90,6 +124,20 @@ def test_the_native_gradients_are_used_where_onednn_has_them(dtype: str, grouped
 @pytest.mark.parametrize(
     ("name", "dtype", "expected"),
     [
+        ("same", "float32", {"Conv2DBackpropInput": 1}),
+        ("dilated", "float64", {"Conv2DBackpropInput": 1}),
+        ("two groups", "float32", {"Conv2DBackpropInput": 1 if ONEDNN else 2}),
+        ("two groups", "float64", {"Conv2DBackpropInput": 2}),
+        ("depthwise", "float64", {"DepthwiseConv2dNativeBackpropInput": 1}),
+    ],
+)
+def test_which_transposed_kernels_are_chosen(name: str, dtype: str, expected: dict[str, int]) -> None:
+    assert kernels(TRANSPOSED[name], dtype) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "expected"),
+    [
         ("same as TensorFlow's same", "float32", {"Conv2D": 1}),
         ("depthwise", "float32", {"DepthwiseConv2dNative": 1}),
         ("depthwise", "float64", {"DepthwiseConv2dNative": 1}),
@@ -101,12 +149,15 @@ def test_the_native_gradients_are_used_where_onednn_has_them(dtype: str, grouped
     ],
 )
 def test_which_kernels_are_chosen(name: str, dtype: str, expected: dict[str, int]) -> None:
-    pair = chain((BATCH, 4, 9, 8), CONVOLUTIONS[name])
+    assert kernels(CONVOLUTIONS[name], dtype) == expected
+
+
+def kernels(layer: Layer, dtype: str) -> dict[str, int]:
+    pair = chain((BATCH, 4, 9, 8), layer)
     weights = {held.path: draw(held.value.shape) for held in pair.inference.state}
     model = netspec_tensorflow.backend.compile(pair, weights, dtype)  # type: ignore[arg-type]
     found = [node.op for node in nodes(model.native.inference_call.get_concrete_function().graph)]
-    kernels = {op: found.count(op) for op in ("Conv2D", "DepthwiseConv2dNative") if op in found}
-    assert kernels == expected
+    return {op: found.count(op) for op in found if "Conv2" in op}
 
 
 def test_a_graph_without_the_layout_pass_runs_too() -> None:
@@ -116,7 +167,10 @@ def test_a_graph_without_the_layout_pass_runs_too() -> None:
     from netspec.backend import run
     from netspec_tensorflow.lowerings import LOWERINGS
 
-    layers = (CONVOLUTIONS["symmetric at stride 2"], POOLINGS["maximum with padding"], POOLINGS["average"])
+    layers = (
+        *(CONVOLUTIONS["symmetric at stride 2"], POOLINGS["maximum with padding"], POOLINGS["average"]),
+        *(TRANSPOSED["one side, zeros behind"], L.AdaptiveAvgPool2d(output_size=(3, 4))),
+    )
     pair = chain((BATCH, 4, 19, 17), *layers)
     weights = {held.path: draw(held.value.shape) for held in pair.inference.state}
     x = draw((2, 4, 19, 17))
@@ -131,8 +185,8 @@ def test_all_of_it_without_onednn() -> None:
     environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
     finished = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
     assert finished.returncode == 0, finished.stdout[-3000:]
-    count = 4 * (len(CONVOLUTIONS) + len(POOLINGS))
-    assert f"{count + 12 + 8 + 1} passed, 1 deselected" in finished.stdout, finished.stdout[-300:]
+    count = 4 * len(LAYERS)
+    assert f"{count + 3 + 12 + 8 + 5 + 1} passed, 1 deselected" in finished.stdout, finished.stdout[-300:]
 
 
 def nodes(graph: Any) -> Iterator[Any]:

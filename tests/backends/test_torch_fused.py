@@ -16,9 +16,10 @@ from netspec.graph.builder import Builder
 from netspec.graph.graph import Value
 from netspec.layers.activation import Gelu, LeakyRelu, Softmax, Tanh
 from netspec.layers.base import Layer
-from netspec.layers.convolution import Conv2d
+from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.linear import Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
+from netspec.layers.pooling import AvgPool2d, MaxPool2d
 from tests.backends.torch_graphs import Spec, build, graphs, weights
 
 
@@ -29,6 +30,15 @@ def fused_cases() -> list[tuple[Layer, tuple[int, ...]]]:
         (Linear(out_features=4, weight_layout="in_out"), (5, 3)),
         (Conv2d(out_channels=4, kernel_size=(2, 3), stride=2, padding=((0, 1), (2, 0)), groups=2), (2, 4, 7, 6)),
         (Conv2d(out_channels=4, kernel_size=3, dilation=2, padding="same", bias=False), (2, 3, 7, 6)),
+        (ConvTranspose2d(out_channels=4, kernel_size=3, stride=2, padding=1, output_padding=1), (2, 3, 5, 4)),
+        (ConvTranspose2d(out_channels=4, kernel_size=3, stride=2, padding="same", groups=2), (2, 4, 5, 4)),
+        (
+            ConvTranspose2d(out_channels=4, kernel_size=2, stride=3, padding=((4, 0), (1, 3)), output_padding=(2, 1)),
+            (2, 3, 5, 4),
+        ),
+        (MaxPool2d(kernel_size=(2, 3), stride=(3, 2), padding=1, ceil_mode=True), (2, 3, 8, 6)),
+        (AvgPool2d(kernel_size=(4, 3), stride=(3, 5), padding=(2, 1), ceil_mode=True), (2, 3, 8, 6)),
+        (AvgPool2d(kernel_size=3, padding=1, ceil_mode=True, count_include_pad=False), (2, 3, 8, 6)),
         (BatchNorm(eps=1e-3, stats_decay=0.6), (5, 3, 4)),
         (BatchNorm(affine=False, running_var="biased"), (5, 3, 4, 2)),
         (BatchNorm(stats_decay=0.0), (5, 3)),
@@ -99,8 +109,8 @@ def test_uneven_padding_of_pools() -> None:
 
         def expand(self, b: Builder, x: Value) -> Value:
             window = ((3, 2), (2, 1), ((1, 0), (0, 1)))
-            whole = b.apply(ops.AveragePool(*window), x)
-            inside = b.apply(ops.AveragePool(*window, count_include_pad=False), x)
+            whole = b.apply(ops.AveragePool(*window, uncounted=(0, 0)), x)
+            inside = b.apply(ops.AveragePool(*window, uncounted=(0, 0), count_include_pad=False), x)
             return b.concat([b.apply(ops.MaxPool(*window), x), whole, inside], 1)
 
     model = build(lambda spec: {"y": spec.add("pools", Pools(), spec.input("x", "batch", 1, 4, 3))})

@@ -20,7 +20,11 @@ CASES = sorted(Path(__file__).parent.glob("cases/*.yaml"))
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 # Run on whole numbers, so that zeros and ties are met.
 ROUNDED = {"kinks"}
-DIMS = {"conv2d_sizes": {"height": 9, "width": 10}}
+DIMS = {
+    "conv2d_sizes": {"height": 9, "width": 10},
+    "ceil_mode": {"height": 10, "width": 12},
+    "adaptive_avg_pool2d": {"height": 9, "width": 4},
+}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,13 @@ def same_by_hand(kernel: int, stride: int, dilation: int, lower: bool, **conv: A
     return Same(6, 4, kernel, stride=stride, dilation=dilation, **conv)
 
 
+def same_transposed(kernel: tuple[int, int], stride: tuple[int, int]) -> torch.nn.Module:
+    """torch has no `same` here: cut the whole result to size * stride, k - s numbers, the odd one at the end."""
+    (top, bottom), (left, right) = (((k - s) // 2, -((s - k) // 2)) for k, s in zip(kernel, stride, strict=True))
+    whole = torch.nn.ConvTranspose2d(6, 4, kernel, stride=stride)
+    return torch.nn.Sequential(whole, torch.nn.ZeroPad2d((-left, -right, -top, -bottom)))
+
+
 IMAGE = (3, 6, 11, 8)
 JUDGED = {
     "linear": Judged("{type: linear, out_features: 4}", lambda: torch.nn.Linear(7, 4), (3, 7)),
@@ -104,6 +112,49 @@ JUDGED = {
         lambda: torch.nn.Conv2d(6, 12, 3, padding=1, groups=6),
         IMAGE,
     ),
+    "conv_transpose2d": Judged(
+        "{type: conv_transpose2d, out_channels: 4, kernel_size: 3, stride: 2, padding: 1, output_padding: 1}",
+        lambda: torch.nn.ConvTranspose2d(6, 4, 3, stride=2, padding=1, output_padding=1),
+        IMAGE,
+    ),
+    "conv_transpose2d-pairs": Judged(
+        "{type: conv_transpose2d, out_channels: 4, kernel_size: [3, 2], stride: [2, 3], padding: [0, 1], "
+        "output_padding: [1, 2], dilation: [3, 1]}",
+        lambda: torch.nn.ConvTranspose2d(6, 4, (3, 2), (2, 3), (0, 1), (1, 2), dilation=(3, 1)),
+        IMAGE,
+    ),
+    "conv_transpose2d-groups": Judged(
+        "{type: conv_transpose2d, out_channels: 9, kernel_size: 2, stride: 3, groups: 3, bias: false}",
+        lambda: torch.nn.ConvTranspose2d(6, 9, 2, stride=3, groups=3, bias=False),
+        IMAGE,
+    ),
+    "conv_transpose2d-depthwise": Judged(
+        "{type: conv_transpose2d, out_channels: 6, kernel_size: 4, stride: 2, padding: 1, groups: 6}",
+        lambda: torch.nn.ConvTranspose2d(6, 6, 4, stride=2, padding=1, groups=6),
+        IMAGE,
+    ),
+    "conv_transpose2d-wide-padding": Judged(
+        "{type: conv_transpose2d, out_channels: 4, kernel_size: 2, padding: [3, 2]}",
+        lambda: torch.nn.ConvTranspose2d(6, 4, 2, padding=(3, 2)),
+        IMAGE,
+    ),
+    "conv_transpose2d-same": Judged(
+        "{type: conv_transpose2d, out_channels: 4, kernel_size: [3, 4], stride: [2, 1], padding: same}",
+        lambda: same_transposed((3, 4), (2, 1)),
+        IMAGE,
+        tensors={"weight": "0.weight", "bias": "0.bias"},
+    ),
+    "conv_transpose2d-same-short": Judged(
+        "{type: conv_transpose2d, out_channels: 4, kernel_size: [2, 1], stride: 3, padding: same}",
+        lambda: torch.nn.ConvTranspose2d(6, 4, (2, 1), stride=3, output_padding=(1, 2)),
+        IMAGE,
+    ),
+    "conv_transpose2d-explicit": Judged(
+        "{type: conv_transpose2d, out_channels: 4, kernel_size: 4, stride: 2, padding: [[0, 3], [2, 1]]}",
+        lambda: torch.nn.Sequential(torch.nn.ConvTranspose2d(6, 4, 4, stride=2), torch.nn.ZeroPad2d((-2, -1, 0, -3))),
+        IMAGE,
+        tensors={"weight": "0.weight", "bias": "0.bias"},
+    ),
     "batch_norm": Judged("batch_norm", lambda: torch.nn.BatchNorm2d(6), IMAGE),
     "batch_norm-training": Judged("batch_norm", lambda: torch.nn.BatchNorm2d(6), IMAGE, training=True),
     "batch_norm-decay": Judged(
@@ -142,6 +193,35 @@ JUDGED = {
         lambda: torch.nn.AvgPool2d((2, 3), padding=(1, 1), count_include_pad=False),
         IMAGE,
     ),
+    "max_pool2d-ceil": Judged(
+        "{type: max_pool2d, kernel_size: [2, 3], stride: [3, 2], padding: 1, ceil_mode: true}",
+        lambda: torch.nn.MaxPool2d((2, 3), (3, 2), 1, ceil_mode=True),
+        IMAGE,
+        rounded=True,
+    ),
+    "avg_pool2d-ceil": Judged(
+        "{type: avg_pool2d, kernel_size: [4, 3], stride: [3, 5], padding: [2, 1], ceil_mode: true}",
+        lambda: torch.nn.AvgPool2d((4, 3), (3, 5), (2, 1), ceil_mode=True),
+        IMAGE,
+    ),
+    "avg_pool2d-ceil-dropped": Judged(
+        "{type: avg_pool2d, kernel_size: [2, 3], stride: [3, 2], padding: 1, ceil_mode: true}",
+        lambda: torch.nn.AvgPool2d((2, 3), (3, 2), 1, ceil_mode=True),
+        IMAGE,
+    ),
+    "avg_pool2d-ceil-inside": Judged(
+        "{type: avg_pool2d, kernel_size: [4, 3], padding: [1, 0], ceil_mode: true, count_include_pad: false}",
+        lambda: torch.nn.AvgPool2d((4, 3), padding=(1, 0), ceil_mode=True, count_include_pad=False),
+        IMAGE,
+    ),
+    **{
+        f"adaptive_avg_pool2d-{height}-{width}": Judged(
+            f"{{type: adaptive_avg_pool2d, output_size: [{height}, {width}]}}",
+            partial(torch.nn.AdaptiveAvgPool2d, (height, width)),
+            IMAGE,
+        )
+        for height, width in ((1, 1), (1, 3), (4, 3), (7, 4), (5, 8), (13, 16), (22, 11), (11, 8))
+    },
     "global_avg_pool": Judged(
         "global_avg_pool", lambda: torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()), IMAGE
     ),

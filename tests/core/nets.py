@@ -205,6 +205,8 @@ def residual(net: Net) -> Mapping[str, Value]:
     for dim in (1, 2, -1, 0):
         x = net.add(layers.Concat(dim=dim), x, net.add(layers.LeakyRelu(negative_slope=0.2), x))
     x = net.add(layers.AvgPool2d(kernel_size=(3, 2), stride=2, padding=(1, 0), count_include_pad=False), x)
+    grown = net.add(layers.ConvTranspose2d(out_channels=4, kernel_size=(2, 3), stride=2, groups=2, padding="same"), x)
+    x = net.add(layers.AdaptiveAvgPool2d(output_size=x.shape[2:]), grown)
     pooled = net.add(layers.GlobalAvgPool(), x)
     flat = net.add(layers.Flatten(), net.add(layers.Dropout(p=0.5), net.add(layers.MaxPool2d(kernel_size=2), x)))
     return {"pooled": net.add(layers.Linear(out_features=3), pooled), "flat": flat, "x": x}
@@ -252,7 +254,7 @@ def nets(draw: st.DrawFn) -> Make:
     """Random nets on a 4-D value: each step reads one or two of the values so far."""
     steps = draw(
         st.lists(
-            st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 13), st.integers(0, 3)),
+            st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 16), st.integers(0, 3)),
             min_size=3,
             max_size=9,
         )
@@ -294,6 +296,10 @@ def nets(draw: st.DrawFn) -> Make:
                     values.append(net.add(layers.Mul(), reduced, x))
                 case 13:
                     made = layers.Reshape(shape=(BATCH, width, channels, height))
+                case 14:
+                    made = layers.ConvTranspose2d(out_channels=2 + axis, kernel_size=(2, 1), padding=((0, 1), (0, 0)))
+                case 15:
+                    made = layers.AdaptiveAvgPool2d(output_size=(height, 1 + axis))
                 case _:
                     made = layers.Tanh()
             if made is not None:

@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netspec import layers
-from netspec.graph.graph import Graph, Param, Value
+from netspec.graph.builder import Builder, Entry
+from netspec.graph.graph import Graph, Origin, Param, Value
 from netspec.graph.invariants import check_graph
-from netspec.graph.ops import Concat, Convolution, Permute
+from netspec.graph.ops import AdaptiveAveragePool, Concat, Convolution, Permute, TransposedConvolution
 from netspec.graph.ops.pooling import Pool
+from netspec.graph.types import TensorType
 from netspec.passes import apply_passes
 from netspec.passes.channels_last import channels_last
 from netspec.passes.expose import probe
@@ -46,7 +48,7 @@ def assert_channels_last(graph: Graph) -> Graph:
     own = {n for call in graph.calls() if call.layer.type in ("tangled", "transpose") for n in call.body}
     made: dict[Value, Permute] = {}
     for node in graph.primitives():
-        if isinstance(node.op, (Convolution, Pool)):
+        if isinstance(node.op, (Convolution, TransposedConvolution, Pool, AdaptiveAveragePool)):
             assert node.op.channels_last
         if isinstance(node.op, Permute):
             assert node.outputs[0] in read, "a permute that nothing reads"
@@ -55,7 +57,7 @@ def assert_channels_last(graph: Graph) -> Graph:
             assert not undone or node in own, "a permute that undoes another"
             if node not in own:
                 made[node.outputs[0]] = node.op
-    kernels = {n.inputs[1] for n in graph.primitives() if isinstance(n.op, Convolution)}
+    kernels = {n.inputs[1] for n in graph.primitives() if isinstance(n.op, (Convolution, TransposedConvolution))}
     for held in graph.state:
         if held.value in kernels:
             assert isinstance(held, Param)
@@ -115,3 +117,17 @@ def test_a_value_that_a_layer_reads_in_both_layouts_comes_as_it_is_held() -> Non
     tangled = next(call for call in last.calls() if call.layer.type == "tangled")
     assert [value.shape[-1] for value in tangled.inputs] == [3], "channels last, as the convolution gives it"
     assert permutes(last) == 3, "one of the image, one to the matrix product and one back from it"
+
+
+def test_a_kernel_that_a_convolution_and_a_transposed_one_share_is_stored_once() -> None:
+    b = Builder("tied", training=False)
+    x = b.input("x", TensorType((BATCH, 3, 5, 4)))
+    (y,) = b.call(layers.Conv2d(out_channels=2, kernel_size=(3, 2), stride=2), Entry(Origin("down", None)), [x])
+    up = layers.ConvTranspose2d(out_channels=3, kernel_size=(3, 2), stride=2, bias=False)
+    (z,) = b.call(up, Entry(Origin("up", None), tied={"weight": "down.weight"}), [y])
+    graph = check_graph(b.finish({"z": z}))
+    weights = weights_of(graph, np.random.default_rng(5))
+    last = assert_channels_last(channels_last(graph))
+    assert [held.path for held in last.params] == ["down.weight", "down.bias"]
+    assert permutes(last) == 2, "the image and the output alone"
+    assert_same(run(graph, weights), run(last, weights))

@@ -50,6 +50,9 @@ FORMS: list[tuple[Layer, list[Shape], Shape, dict[str, tuple[str, Shape]]]] = [
     (layers.Dropout(p=0.3), [(B, 3, T)], (B, 3, T), {}),
     (layers.GlobalAvgPool(), [(B, 3, H, W)], (B, 3), {}),
     (layers.GlobalAvgPool(), [(B, 3, T)], (B, 3), {}),
+    (layers.AdaptiveAvgPool2d(output_size=(7, 3)), [(B, 3, 9, 6)], (B, 3, 7, 3), {}),
+    (layers.AdaptiveAvgPool2d(output_size=1), [(B, 3, H, W)], (B, 3, 1, 1), {}),
+    (layers.AdaptiveAvgPool2d(output_size=(1, 5)), [(B, 3, H, 2)], (B, 3, 1, 5), {}),
     (layers.Relu(), [(B, H)], (B, H), {}),
     (layers.LeakyRelu(), [(B, H)], (B, H), {}),
     (layers.Gelu(), [(B, H)], (B, H), {}),
@@ -94,8 +97,8 @@ def test_embedding() -> None:
 
 
 def test_every_layer_is_tested_here() -> None:
-    here = {type(layer) for layer, *_ in FORMS} | {layers.Conv2d, layers.MaxPool2d, layers.AvgPool2d, layers.Embedding}
-    assert here == set(layers.LAYERS)
+    windows = {layers.Conv2d, layers.ConvTranspose2d, layers.MaxPool2d, layers.AvgPool2d}  # test_layers_windows
+    assert {type(layer) for layer, *_ in FORMS} | windows | {layers.Embedding} == set(layers.LAYERS)
 
 
 @pytest.mark.parametrize("dtype", ["int32", "bool"])

@@ -9,7 +9,8 @@ import pytest
 
 from netspec import layers
 from netspec.graph.dims import Size, evaluate
-from netspec.graph.ops import AveragePool, Convolution, MaxPool
+from netspec.graph.ops import AdaptiveAveragePool, AveragePool, Convolution, MaxPool, Mean, Op
+from netspec.graph.ops.pooling import bins
 from netspec.layers.base import Layer
 from netspec.layers.validation import construct
 from tests.core.layer_graphs import B, H, W, graph_of, shape_of, state_of
@@ -96,6 +97,54 @@ def test_same_leaves_the_padding_to_the_call_only_where_it_must() -> None:
     assert padding(2, H, 9) == "same"
 
 
+TRANSPOSED: list[dict[str, Any]] = [
+    {"kernel_size": 3},
+    {"kernel_size": (3, 2), "stride": (2, 3), "padding": 1, "output_padding": (1, 2)},
+    {"kernel_size": 4, "stride": 2, "padding": [[0, 3], [2, 1]]},
+    {"kernel_size": (1, 2), "stride": 3, "groups": 3, "bias": False},
+    {"kernel_size": 2, "dilation": (3, 4), "output_padding": (2, 3)},
+    {"kernel_size": (3, 5), "stride": (2, 4), "padding": "same"},
+    {"kernel_size": (1, 2), "stride": (3, 5), "dilation": (1, 2), "padding": "same", "groups": 6},
+]
+
+
+@pytest.mark.parametrize("fields", TRANSPOSED, ids=str)
+def test_transposed_convolution_is_as_large_as_what_its_taps_reach(fields: dict[str, Any]) -> None:
+    layer = construct(layers.ConvTranspose2d, {"out_channels": 12, **fields})
+    (kernel, stride, dilation, more) = (
+        pair(fields.get(name, start))
+        for name, start in (("kernel_size", 0), ("stride", 1), ("dilation", 1), ("output_padding", 0))
+    )
+    for size in ((5, 4), (1, 6)):
+        reached = [
+            {i * s + tap * d for i in range(n) for tap in range(k)}
+            for n, k, s, d in zip(size, kernel, stride, dilation, strict=True)
+        ]
+        wanted = [n * s for n, s in zip(size, stride, strict=True)]
+        if fields.get("padding") != "same":
+            cut = [sum(pairs) for pairs in sides(fields.get("padding", 0))]
+            wanted = [max(line) + 1 - less + extra for line, less, extra in zip(reached, cut, more, strict=True)]
+        graph = graph_of(layer, (B, 6, *size))
+        assert graph.outputs[0].value.shape == (B, 12, *wanted)
+        symbolic = shape_of(layer, (B, 6, H, W))
+        assert [evaluate(each, {"batch": 1, "h": size[0], "w": size[1]}) for each in symbolic] == [1, 12, *wanted]
+    of_group = 12 // fields.get("groups", 1)
+    bias = {} if fields.get("bias") is False else {"it.bias": ("param", (12,))}
+    assert state_of(graph) == {"it.weight": ("param", (6, of_group, *kernel))} | bias
+    (weight, *_) = graph.params
+    places = math.prod(kernel)
+    assert weight.fan == (6 // fields.get("groups", 1) * places, of_group * places)
+    assert weight.initializer.bound == 1 / math.sqrt(weight.fan[0])
+
+
+def test_transposed_convolution_costs_its_kernel_for_each_number_it_reads() -> None:
+    layer = layers.ConvTranspose2d(out_channels=4, kernel_size=(3, 5), stride=(2, 3), padding=1, groups=2)
+    (node, *_) = graph_of(layer, (2, 6, 7, 5)).primitives()
+    types = tuple(value.type for value in node.inputs), tuple(value.type for value in node.outputs)
+    assert node.op.macs(*types) == 2 * 6 * 7 * 5 * 15 * 2
+    assert node.op.reduction_length(types[0]) == 3 * (2 * 2)
+
+
 POOLS: list[dict[str, Any]] = [
     {"kernel_size": 2},
     {"kernel_size": (3, 2), "stride": (2, 3), "padding": 1},
@@ -121,3 +170,56 @@ def test_pools_have_as_many_places_as_one_counts(cls: type[Layer], fields: dict[
         (node,) = graph.primitives()
         assert isinstance(node.op, (MaxPool, AveragePool))
         assert node.op.stride == stride
+
+
+@pytest.mark.parametrize("cls", [layers.MaxPool2d, layers.AvgPool2d])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3, 7])
+def test_ceil_mode_has_every_window_that_starts_in_front_of_the_last_padding(
+    cls: type[Layer], kernel: int, stride: int
+) -> None:
+    for padding in range(kernel // 2 + 1):
+        layer = construct(cls, {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": True})
+        symbolic = shape_of(layer, (B, 5, H, W))
+        for size in range(kernel, 15):
+            # Windows that fit, and one more that does not: what is left of the line begins it.
+            fitting = positions(size, kernel, stride, padding, padding)
+            rest = (size + 2 * padding - kernel) % stride > 0
+            wanted = fitting + (rest and fitting * stride < size + padding)
+            graph = graph_of(layer, (B, 5, size, 14))
+            assert graph.outputs[0].value.shape[2] == wanted
+            assert evaluate(symbolic[2], {"h": size}) == wanted
+            (node,) = graph.primitives()
+            assert isinstance(node.op, (MaxPool, AveragePool))
+            begin, end = node.op.padding[0]
+            assert begin == padding
+            assert end == max(padding, (wanted - 1) * stride + kernel - size - padding), "no more than is needed"
+
+
+@pytest.mark.parametrize(
+    ("size", "output", "kinds"),
+    [
+        ((8, 6), 2, [AveragePool]),
+        ((8, 6), (8, 6), []),
+        ((7, 5), (3, 2), [AdaptiveAveragePool]),
+        ((8, 6), (4, 4), [AveragePool, AdaptiveAveragePool]),
+        ((3, 3), 7, [AdaptiveAveragePool]),
+        ((7, 5), 1, [Mean]),
+        ((H, 5), (1, 2), [Mean, AdaptiveAveragePool]),
+        ((H, 6), (1, 2), [Mean, AveragePool]),
+    ],
+    ids=str,
+)
+def test_adaptive_pooling_is_as_plain_as_can_be(size: tuple[Size, Size], output: Any, kinds: list[type[Op]]) -> None:
+    graph = graph_of(layers.AdaptiveAvgPool2d(output_size=output), (B, 5, *size))
+    assert [type(node.op) for node in graph.primitives()] == kinds
+    assert graph.outputs[0].value.shape == (B, 5, *pair(output))
+
+
+def test_adaptive_bins_cost_what_they_hold() -> None:
+    (node,) = graph_of(layers.AdaptiveAvgPool2d(output_size=(3, 2)), (2, 5, 7, 3)).primitives()
+    types = tuple(value.type for value in node.inputs), tuple(value.type for value in node.outputs)
+    assert bins(7, 3) == [(0, 3), (2, 5), (4, 7)]
+    assert bins(3, 7) == [(0, 1), (0, 1), (0, 2), (1, 2), (1, 3), (2, 3), (2, 3)]
+    assert node.op.elementwise(*types) == 2 * 5 * (3 + 3 + 3) * (2 + 2)
+    assert node.op.reduction_length(types[0]) == 3 * 2

@@ -29,8 +29,8 @@ from netspec.graph.ops.elementwise import (
     Tanh,
     Where,
 )
-from netspec.graph.ops.pooling import AveragePool, MaxPool
-from netspec.graph.ops.products import Convolution, Matmul
+from netspec.graph.ops.pooling import AdaptiveAveragePool, AveragePool, MaxPool
+from netspec.graph.ops.products import Convolution, Matmul, TransposedConvolution
 from netspec.graph.ops.reductions import ElementCount, Max, Mean, Sum
 from netspec.graph.ops.shaping import Concat, Gather, Permute, Reshape
 from netspec.graph.ops.sizes import NumberLike, Positions
@@ -40,7 +40,7 @@ PRIMITIVES: tuple[type[Op], ...] = (
     *(Add, Sub, Mul, Div, Maximum, Minimum),
     *(Greater, Equal, And, Or, Not, Where, Bernoulli),
     *(NumberLike, Positions),
-    *(Matmul, Convolution, MaxPool, AveragePool),
+    *(Matmul, Convolution, TransposedConvolution, MaxPool, AveragePool, AdaptiveAveragePool),
     *(Sum, Mean, Max, ElementCount),
     *(Reshape, Permute, Concat, Gather),
 )
@@ -48,6 +48,7 @@ PRIMITIVES: tuple[type[Op], ...] = (
 __all__ = [
     "PRIMITIVES",
     "Abs",
+    "AdaptiveAveragePool",
     "Add",
     "And",
     "AveragePool",
@@ -87,5 +88,6 @@ __all__ = [
     "Sub",
     "Sum",
     "Tanh",
+    "TransposedConvolution",
     "Where",
 ]

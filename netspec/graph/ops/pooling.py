@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netspec.graph.dims import Size, product
 from netspec.graph.ops.base import Op, Types, require_float
@@ -27,9 +27,7 @@ class Pool(Op):
             window_count(size, window, stride, *pads)
             for size, window, stride, pads in zip(spatial, self.kernel_size, self.stride, self.padding, strict=True)
         ]
-        if self.channels_last:
-            return (x.with_shape((x.shape[0], *sizes, x.shape[-1])),)
-        return (x.with_shape((*x.shape[:2], *sizes)),)
+        return (_with_spatial(x, sizes, self.channels_last),)
 
     def elementwise(self, inputs: Types, outputs: Types) -> Size:
         return outputs[0].size * product(self.kernel_size)
@@ -42,9 +40,56 @@ class MaxPool(Pool):
 
 @dataclass(frozen=True)
 class AveragePool(Pool):
-    """The sum of each window over its size; without `count_include_pad` over the number of elements inside x."""
+    """The sum of each window over its size; without `count_include_pad` over the number of elements inside x.
 
+    `uncounted` is how much of the padding at the end of each dimension does not count in either case.
+    """
+
+    uncounted: tuple[int, ...] = field(kw_only=True)
     count_include_pad: bool = True
 
     def reduction_length(self, inputs: Types) -> Size:
         return product(self.kernel_size)
+
+
+@dataclass(frozen=True)
+class AdaptiveAveragePool(Op):
+    """The mean of each of `output_size` bins along each spatial dimension of x, which is `input_size` (see `bins`)."""
+
+    input_size: tuple[int, ...]
+    output_size: tuple[int, ...]
+    channels_last: bool = False
+
+    def infer(self, *inputs: TensorType) -> Types:
+        (x,) = inputs
+        require_float(self, x)
+        assert self.input_size == (x.shape[1:-1] if self.channels_last else x.shape[2:])
+        return (_with_spatial(x, self.output_size, self.channels_last),)
+
+    def elementwise(self, inputs: Types, outputs: Types) -> Size:
+        (x,) = inputs
+        return x.shape[0] * x.shape[-1 if self.channels_last else 1] * product(map(sum, self._lengths()))
+
+    def reduction_length(self, inputs: Types) -> Size:
+        return product(map(max, self._lengths()))
+
+    def _lengths(self) -> list[list[int]]:
+        """How many elements each bin has, along each dimension."""
+        sizes = zip(self.input_size, self.output_size, strict=True)
+        return [[end - start for start, end in bins(size, count)] for size, count in sizes]
+
+
+def bins(size: int, count: int) -> list[tuple[int, int]]:
+    """Where each of `count` bins starts and ends: floor(i size / count) to ceil((i + 1) size / count), as in torch."""
+    return [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+
+
+def borders(size: int, count: int) -> list[int]:
+    """Where some bin starts or ends, in order: each bin is a row of the segments between two neighbours."""
+    return sorted({border for each in bins(size, count) for border in each})
+
+
+def _with_spatial(x: TensorType, sizes: list[Size] | tuple[int, ...], channels_last: bool) -> TensorType:
+    if channels_last:
+        return x.with_shape((x.shape[0], *sizes, x.shape[-1]))
+    return x.with_shape((*x.shape[:2], *sizes))

@@ -1,7 +1,8 @@
-"""Primitives that multiply and sum: matrix product, convolution."""
+"""Primitives that multiply and sum: matrix product, convolution, transposed convolution."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,7 +64,7 @@ class Convolution(Op):
     def infer(self, *inputs: TensorType) -> Types:
         x, weight = inputs
         require_float(self, x, weight)
-        spatial, kernel, channels, (out_channels, in_channels) = self._parts(x, weight)
+        spatial, kernel, channels, (out_channels, in_channels) = _parts(x, weight, self.channels_last)
         assert x.rank == weight.rank and channels == in_channels * self.groups, (x, weight, self)
         sizes: list[Size] = []
         for axis, (size, k, stride, dilation) in enumerate(
@@ -82,18 +83,64 @@ class Convolution(Op):
         return outputs[0].size * self.reduction_length(inputs)
 
     def reduction_length(self, inputs: Types) -> Size:
-        _, kernel, _, (_, in_channels) = self._parts(*inputs)
+        x, weight = inputs
+        _, kernel, _, (_, in_channels) = _parts(x, weight, self.channels_last)
         return in_channels * product(kernel)
 
-    def _parts(
-        self, x: TensorType, weight: TensorType
-    ) -> tuple[tuple[Size, ...], tuple[int, ...], Size, tuple[int, int]]:
-        """Spatial sizes, kernel sizes, channels of x, (out, in / groups) of the weight."""
-        sizes = tuple(size for size in weight.shape if isinstance(size, int))
-        assert len(sizes) == weight.rank
+
+@dataclass(frozen=True)
+class TransposedConvolution(Op):
+    """The gradient of a Convolution for its input: x `[batch, in, *spatial]`, weight `[in, out / groups, *kernel]`.
+
+    y[n, o, i stride + k dilation - begin] is the sum over all such i, k and over c of x[n, c, i] * weight[c, o, k];
+    `padding` is what is cut off (begin, end) along each spatial dimension. A negative end adds zeros, fewer than the
+    stride or the dilation. With `channels_last` x and y are `[batch, *spatial, channels]` and the weight is
+    `[*kernel, out / groups, in]`: that of the Convolution whose gradient it is.
+    """
+
+    stride: tuple[int, ...]
+    padding: Pairs
+    dilation: tuple[int, ...]
+    groups: int
+    channels_last: bool = False
+
+    def infer(self, *inputs: TensorType) -> Types:
+        x, weight = inputs
+        require_float(self, x, weight)
+        spatial, kernel, channels, (in_channels, out_channels) = _parts(x, weight, self.channels_last)
+        assert x.rank == weight.rank and channels == in_channels, (x, weight, self)
+        sizes = [
+            transposed_size(*window)
+            for window in zip(spatial, kernel, self.stride, self.padding, self.dilation, strict=True)
+        ]
+        out_channels *= self.groups
         if self.channels_last:
-            return x.shape[1:-1], sizes[:-2], x.shape[-1], (sizes[-1], sizes[-2])
-        return x.shape[2:], sizes[2:], x.shape[1], (sizes[0], sizes[1])
+            return (TensorType((x.shape[0], *sizes, out_channels)),)
+        return (TensorType((x.shape[0], out_channels, *sizes)),)
+
+    def macs(self, inputs: Types, outputs: Types) -> Size:
+        """As torch counts them: each number of x with its whole kernel, also where the end is cut off."""
+        x, weight = inputs
+        _, kernel, _, (_, out_channels) = _parts(x, weight, self.channels_last)
+        return x.size * out_channels * product(kernel)
+
+    def reduction_length(self, inputs: Types) -> Size:
+        """Along one dimension a number gets the taps k of one k dilation mod stride: every stride / gcd-th."""
+        x, weight = inputs
+        _, kernel, _, (in_channels, _) = _parts(x, weight, self.channels_last)
+        met = [-(-k * math.gcd(s, d) // s) for k, s, d in zip(kernel, self.stride, self.dilation, strict=True)]
+        return in_channels // self.groups * product(met)
+
+
+def _parts(
+    x: TensorType, weight: TensorType, channels_last: bool
+) -> tuple[tuple[Size, ...], tuple[int, ...], Size, tuple[int, int]]:
+    """Spatial sizes, kernel sizes, channels of x, the first two sizes of the weight in torch's layout."""
+    sizes = tuple(size for size in weight.shape if isinstance(size, int))
+    assert len(sizes) == weight.rank
+    if channels_last:
+        return x.shape[1:-1], sizes[:-2], x.shape[-1], (sizes[-1], sizes[-2])
+    return x.shape[2:], sizes[2:], x.shape[1], (sizes[0], sizes[1])
 
 
 def window_count(size: Size, window: int, stride: int, begin: int, end: int) -> Size:
@@ -104,3 +151,15 @@ def window_count(size: Size, window: int, stride: int, begin: int, end: int) -> 
             f"a window of {window} does not fit: {size} + {begin} + {end} of padding is {size + begin + end}"
         )
     return count
+
+
+def transposed_size(size: Size, kernel: int, stride: int, crop: tuple[int, int], dilation: int) -> Size:
+    """(size - 1) * stride + window - begin - end, refused where nothing is left."""
+    window = window_size(kernel, dilation)
+    result = (size - 1) * stride + window - sum(crop)
+    if isinstance(result, int) and result < 1:
+        raise ShapeError(
+            f"nothing is left: ({size} - 1) * {stride} + {window} is {(size - 1) * stride + window}, of which padding "
+            f"cuts off {crop[0]} and {crop[1]}"
+        )
+    return result

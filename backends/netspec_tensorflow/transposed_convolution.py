@@ -1,0 +1,100 @@
+"""Transposed convolution on TensorFlow: its own kernel, the gradient of conv2d, cut to size behind it."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from netspec.graph.ops.products import Pairs, window_size
+from netspec.passes.channels_last import kernel_to_last, to_canonical, to_last
+from netspec_tensorflow.convolution import differentiable, split
+
+
+def transposed_convolution(
+    x: tf.Tensor,
+    weight: tf.Tensor,
+    *,
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int,
+    channels_last: bool,
+) -> tf.Tensor:
+    """The primitive TransposedConvolution; the lowering depends on shapes, dtype and on which kernels there are."""
+    if not channels_last:
+        rank = len(x.shape)
+        x, weight = tf.transpose(x, to_last(rank)), tf.transpose(weight, kernel_to_last(rank))
+        last = transposed_convolution(
+            x, weight, stride=stride, padding=padding, dilation=dilation, groups=groups, channels_last=True
+        )
+        return tf.transpose(last, to_canonical(rank))
+    windows = tuple(window_size(k, d) for k, d in zip(weight.shape[:2], dilation, strict=True))
+    depthwise = groups == x.shape[-1] > 1 and weight.shape[-2] == 1 and stride[0] == stride[1]
+    if max(dilation) > 1 and (depthwise or not differentiable(x.dtype, grouped=groups > 1, dilated=True)):
+        weight, dilation = _spread(weight, dilation), (1, 1)
+    over = [window - step for window, step in zip(windows, stride, strict=True)]
+    same = all(more >= 0 and pair == (more // 2, more - more // 2) for more, pair in zip(over, padding, strict=True))
+    sizes = [
+        n * step if same else (n - 1) * step + window
+        for n, step, window in zip(_spatial(x), stride, windows, strict=True)
+    ]
+    word = "SAME" if same else "VALID"
+    if depthwise:
+        y = _depthwise(x, weight, sizes, stride, word)
+    elif groups == 1 or differentiable(x.dtype, grouped=True, dilated=max(dilation) > 1):
+        y = _native(x, weight, sizes, stride, word, dilation, groups)
+    else:
+        y = split(x, weight, groups, lambda part, kernel: _native(part, kernel, sizes, stride, word, dilation))
+    return y if same else _cut(y, padding)
+
+
+def _spatial(x: tf.Tensor) -> list[int | tf.Tensor]:
+    sizes = tf.shape(x)
+    return [sizes[axis] if size is None else size for axis, size in enumerate(x.shape)][1:-1]
+
+
+def _native(
+    x: tf.Tensor,
+    weight: tf.Tensor,
+    sizes: list[int | tf.Tensor],
+    stride: tuple[int, ...],
+    word: str,
+    dilation: tuple[int, ...],
+    groups: int = 1,
+) -> tf.Tensor:
+    return tf.raw_ops.Conv2DBackpropInput(
+        input_sizes=tf.stack([tf.shape(x)[0], *sizes, weight.shape[-2] * groups]),
+        filter=weight,
+        out_backprop=x,
+        strides=(1, *stride, 1),
+        padding=word,
+        dilations=(1, *dilation, 1),
+    )
+
+
+def _depthwise(
+    x: tf.Tensor, weight: tf.Tensor, sizes: list[int | tf.Tensor], stride: tuple[int, ...], word: str
+) -> tf.Tensor:
+    """One filter for each channel: `[kH, kW, 1, C]` and the kernel's `[kH, kW, C, 1]` hold the same order."""
+    shape = tf.stack([tf.shape(x)[0], *sizes, x.shape[-1]])
+    kernel = tf.reshape(weight, (*weight.shape[:2], x.shape[-1], 1))
+    return tf.nn.depthwise_conv2d_backprop_input(shape, kernel, x, (1, *stride, 1), word)
+
+
+def _spread(weight: tf.Tensor, dilation: tuple[int, ...]) -> tf.Tensor:
+    """The kernel with zeros between its taps, for which there are gradients everywhere."""
+    for axis, step in enumerate(dilation):
+        *before, taps = weight.shape[: axis + 1]
+        behind = weight.shape[axis + 1 :]
+        apart = tf.reshape(weight, (*before, taps, 1, *behind))
+        wide = tf.pad(apart, [(0, 0)] * (axis + 1) + [(0, step - 1)] + [(0, 0)] * len(behind))
+        whole = tf.reshape(wide, (*before, taps * step, *behind))
+        weight = whole[(*[slice(None)] * axis, slice(window_size(taps, step)))]
+    return weight
+
+
+def _cut(y: tf.Tensor, padding: Pairs) -> tf.Tensor:
+    """y without what is cut off, and with the zeros that a negative end asks for."""
+    kept = [slice(begin, -end if end > 0 else None) for begin, end in padding]
+    y = y[(slice(None), *kept)]
+    added = [(0, max(-end, 0)) for _, end in padding]
+    return tf.pad(y, ((0, 0), *added, (0, 0))) if any(map(any, added)) else y
