@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import netspec
+from netspec.backend import FloatType
 from netspec.errors import InputError
 from netspec.model import Model
 from netspec.spec import loads
@@ -27,7 +28,7 @@ outputs: {y: fc, z: moved}
 """
 
 
-def build(backend: str, dtype: str) -> Model:
+def build(backend: str, dtype: FloatType) -> Model:
     return netspec.build(loads(TEXT), backend=backend, seed=3, dtype=dtype)
 
 
