@@ -14,6 +14,7 @@ import numpy as np
 from netspec.backend import Fused, Lowerings, run
 from netspec.errors import BackendError
 from netspec.graph.graph import Graph, GraphPair
+from netspec.graph.ops import Array
 from netspec.graph.types import TensorType
 from netspec.model import InputCheck, by_name, fill_left_out
 
@@ -31,6 +32,7 @@ def pass_function(graph: Graph, lowerings: Lowerings, fused: Fused, dtype: str) 
     """One pass of `graph`. It checks ranks and sizes while JAX traces it, which costs the calls nothing."""
     check = InputCheck(graph)
     random = draws(graph)
+    typed = _with_type(lowerings, dtype)
 
     def one_pass(
         params: Mapping[str, Any], buffers: Mapping[str, Any], key: Any, inputs: Mapping[str, Any]
@@ -41,7 +43,7 @@ def pass_function(graph: Graph, lowerings: Lowerings, fused: Fused, dtype: str) 
                 "give a key, as in apply(..., training=True, key=jax.random.key(0))"
             )
         check(inputs, _unknown_indices)
-        table = _with_keys(lowerings, key) if random else lowerings
+        table = _with_keys(typed, key) if random else typed
         results = run(graph, table, fused, inputs, {**params, **buffers}, lambda x, axis: x.shape[axis])
         # A constant lowers to a Python number, which is an array of the right type only here.
         types = {output.name: output.value.type.dtype for output in graph.outputs}
@@ -86,6 +88,17 @@ def _with_keys(lowerings: Lowerings, key: Any) -> Lowerings:
         return form(*inputs, key=jax.random.fold_in(key, next(numbers)), **attributes)
 
     return {op: partial(draw, form) if op.random else form for op, form in lowerings.items()}
+
+
+def _with_type(lowerings: Lowerings, float_type: str) -> Lowerings:
+    """The table with arrays of floats in the model's type, which a table does not know."""
+    form = lowerings[Array]
+
+    def array(*, dtype: str, **attributes: Any) -> Any:
+        made = form(dtype=dtype, **attributes)
+        return made.astype(float_type) if dtype == "float" else made
+
+    return {**lowerings, Array: array}
 
 
 def _unknown_indices(array: Any) -> Any:

@@ -8,7 +8,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from netspec.errors import BackendError
 from netspec.graph import ops
 from netspec_jax.convolution import convolution
 from netspec_jax.pooling import adaptive_average_pool, average_pool, max_pool
@@ -49,6 +51,39 @@ def gather(table: Any, indices: Any) -> Any:
     return jnp.take(table, indices, axis=0, mode="clip")
 
 
+def array(*, values: tuple[Any, ...], shape: tuple[int, ...], dtype: str) -> Any:
+    """Of JAX's own integers, which have 32 bits unless the user asks for 64: a number that does not fit is refused.
+
+    The pass gives floats the model's type.
+    """
+    exact = np.reshape(np.array(values, None if dtype == "float" else dtype), shape)
+    held = exact.astype(jax.dtypes.canonicalize_dtype(exact.dtype))
+    if dtype != "float" and not np.array_equal(held, exact):
+        raise BackendError(f"a constant does not fit {held.dtype}: jax.config.update('jax_enable_x64', True) allows 64")
+    return jnp.asarray(held)
+
+
+def arange(*, start: int, end: int, step: int, dtype: str) -> Any:
+    return jnp.arange(start, end, step, jax.dtypes.canonicalize_dtype(dtype))
+
+
+def select(x: Any, *, axis: int, index: int) -> Any:
+    return jax.lax.index_in_dim(x, index, axis, keepdims=False)
+
+
+def top_k(x: Any, *, k: int, axis: int) -> tuple[Any, Any]:
+    """lax.top_k knows the last axis only, and ranks 0 above -0, which are equal here."""
+    last = jnp.moveaxis(x, axis, -1)
+    _, indices = jax.lax.top_k(jax.lax.stop_gradient(jnp.where(last == 0, 0, last)), k)
+    values = jnp.take_along_axis(last, indices, -1)
+    indices = indices.astype(jax.dtypes.canonicalize_dtype("int64"))
+    return jnp.moveaxis(values, -1, axis), jnp.moveaxis(indices, -1, axis)
+
+
+def one_hot(x: Any, *, size: int) -> Any:
+    return x[..., None] == jnp.arange(size, dtype=x.dtype)
+
+
 def concat(*xs: Any, axis: int) -> Any:
     return jnp.concatenate(xs, axis)
 
@@ -80,7 +115,11 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Not: jnp.logical_not,
     ops.Where: jnp.where,
     ops.Bernoulli: bernoulli,
+    ops.Array: array,
+    ops.Arange: arange,
+    ops.Expand: jnp.broadcast_to,
     ops.Matmul: matmul,
+    ops.Einsum: lambda *xs, equation: jnp.einsum(equation, *xs),
     ops.Convolution: convolution,
     ops.TransposedConvolution: transposed_convolution,
     ops.MaxPool: max_pool,
@@ -96,4 +135,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Permute: jnp.transpose,
     ops.Concat: concat,
     ops.Gather: gather,
+    ops.Select: select,
+    ops.TopK: top_k,
+    ops.OneHot: one_hot,
 }

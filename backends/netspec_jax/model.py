@@ -118,7 +118,7 @@ class JaxModel(Model):
             value = np.asarray(weights[held.path])
             value = value if permutation is None else value.transpose(permutation)
             # A copy: JAX may go on using the memory of an array that it is given.
-            array = jax.device_put(np.array(value, self._numpy_dtype, order="C"), self._device)
+            array = jax.device_put(np.array(value, self._held_dtype(held.value.type), order="C"), self._device)
             (params if isinstance(held, Param) and held.trainable else buffers)[held.path] = array
         return params, buffers
 
@@ -135,7 +135,7 @@ class JaxModel(Model):
             # A copy: JAX may still read the memory after the call, while the caller fills it with the next batch.
             array = np.array(numpy_input(name, numpy_input(name, value, type, self.dtype), _as_held(type), self.dtype))
             return array if array.dtype.kind != "f" else array.astype(self._numpy_dtype, copy=False)
-        wanted = self._numpy_dtype if type.dtype == "float" else jnp.dtype(_as_held(type).dtype)
+        wanted = jnp.dtype(self._held_dtype(type))
         if value.dtype != wanted:
             raise InputError(f"input {name}: expected {wanted}, got {value.dtype}")
         return value
@@ -151,8 +151,12 @@ class JaxModel(Model):
                 permutation = _permutation(held)
                 value = np.asarray(tensors[held.path])
                 value = value if permutation is None else value.transpose(np.argsort(permutation))
-                arrays[held.path] = np.array(value, order="C")
+                dtype = held.value.type.dtype
+                arrays[held.path] = np.array(value, None if dtype == "float" else dtype, order="C")
         return arrays
+
+    def _held_dtype(self, type: TensorType) -> Any:
+        return self._numpy_dtype if type.dtype == "float" else _as_held(type).dtype
 
     def _next_key(self) -> jax.Array | None:
         if not self._random:

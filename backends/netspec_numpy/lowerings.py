@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from netspec.graph import ops
+from netspec_numpy import indexing
 from netspec_numpy.bins import adaptive_average_pool
 from netspec_numpy.convolution import convolution, transposed_convolution
 from netspec_numpy.pooling import average_pool, max_pool
@@ -80,8 +81,12 @@ def _concat(*xs: Array, axis: int) -> Array:
     return np.concatenate(xs, axis)
 
 
-def _gather(table: Array, indices: Array) -> Array:
-    return np.asarray(table[indices])
+def _array(values: tuple[float, ...], shape: tuple[int, ...], dtype: str) -> Array:
+    return np.reshape(values, shape)
+
+
+def _arange(start: int, end: int, step: int, dtype: str) -> Array:
+    return np.arange(start, end, step).astype(dtype)
 
 
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
@@ -111,7 +116,11 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Not: np.logical_not,
     ops.Where: np.where,
     ops.Bernoulli: _bernoulli,
+    ops.Array: _array,
+    ops.Arange: _arange,
+    ops.Expand: np.broadcast_to,
     ops.Matmul: np.matmul,
+    ops.Einsum: indexing.einsum,
     ops.Convolution: convolution,
     ops.TransposedConvolution: transposed_convolution,
     ops.MaxPool: max_pool,
@@ -126,5 +135,8 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Reshape: _reshape,
     ops.Permute: np.transpose,
     ops.Concat: _concat,
-    ops.Gather: _gather,
+    ops.Gather: indexing.gather,
+    ops.Select: indexing.select,
+    ops.TopK: indexing.top_k,
+    ops.OneHot: indexing.one_hot,
 }

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from netspec.graph import ops
+from netspec_numpy import indexing
 from netspec_numpy.bins import adaptive_average_pool_vjp
 from netspec_numpy.convolution import convolution_vjp, transposed_convolution_vjp
 from netspec_numpy.pooling import average_pool_vjp, max_pool_vjp
@@ -35,6 +36,14 @@ def _unbroadcast(dy: Array, shape: tuple[int, ...]) -> Array:
 
 def _constant(dys: Arrays, xs: Arrays, ys: Arrays, value: float, dtype: str) -> Cotangents:
     return ()
+
+
+def _array(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cotangents:
+    return ()
+
+
+def _expand(dys: Arrays, xs: Arrays, ys: Arrays, shape: tuple[int, ...]) -> Cotangents:
+    return (_unbroadcast(dys[0], xs[0].shape),)
 
 
 def _exp(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
@@ -141,6 +150,10 @@ def _matmul(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     return da, _unbroadcast(a.swapaxes(-1, -2) @ dy, b.shape)
 
 
+def _einsum(dys: Arrays, xs: Arrays, ys: Arrays, equation: str) -> Cotangents:
+    return indexing.einsum_vjp(dys[0], xs, equation)
+
+
 def _convolution(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cotangents:
     (dy,), (x, weight) = dys, xs
     return convolution_vjp(dy, x, weight, **attributes)
@@ -208,6 +221,14 @@ def _gather(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     return dtable, None
 
 
+def _select(dys: Arrays, xs: Arrays, ys: Arrays, axis: int, index: int) -> Cotangents:
+    return (indexing.select_vjp(dys[0], xs[0], axis, index),)
+
+
+def _top_k(dys: Arrays, xs: Arrays, ys: Arrays, k: int, axis: int) -> Cotangents:
+    return (indexing.top_k_vjp(dys[0], xs[0], ys[1], axis),)
+
+
 VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
     ops.Constant: _constant,
     ops.Exp: _exp,
@@ -229,7 +250,10 @@ VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
     ops.Maximum: _choice,
     ops.Minimum: _choice,
     ops.Where: _where,
+    ops.Array: _array,
+    ops.Expand: _expand,
     ops.Matmul: _matmul,
+    ops.Einsum: _einsum,
     ops.Convolution: _convolution,
     ops.TransposedConvolution: _transposed_convolution,
     ops.MaxPool: _max_pool,
@@ -242,4 +266,6 @@ VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
     ops.Permute: _permute,
     ops.Concat: _concat,
     ops.Gather: _gather,
+    ops.Select: _select,
+    ops.TopK: _top_k,
 }

@@ -53,7 +53,8 @@ def build(
     _name(tape, {*inputs, *state, *(output.name for output in graph.outputs)}, set(outputs))
     model = ir.to_proto(ir.Model(body, ir_version=IR_VERSION, producer_name="netspec", producer_version=__version__))
     read = {path: weights[path] for path, value in state.items() if value.uses()}
-    return WeightedModel(model, _converted(read, tape))
+    types = {held.path: held.value.type for held in graph.state}
+    return WeightedModel(model, _converted(read, types, tape))
 
 
 def _check_names(graph: Graph) -> None:
@@ -146,14 +147,14 @@ def _unused(name: str, taken: set[str]) -> str:
     return found
 
 
-def _converted(weights: Mapping[str, Any], tape: Tape) -> Weights:
+def _converted(weights: Mapping[str, Any], types: Mapping[str, TensorType], tape: Tape) -> Weights:
     """Row-major and little-endian, which is how ONNX stores them."""
-    stored = tape.element_type("float").numpy().newbyteorder("<")
     converted: dict[str, Any] = {}
     with np.errstate(over="raise"):
         for path, array in weights.items():
+            stored = tape.element_type(types[path].dtype).numpy().newbyteorder("<")
             try:
-                converted[path] = np.ascontiguousarray(array, stored)
+                converted[path] = np.asarray(array, stored, order="C")
             except FloatingPointError:
                 raise BackendError(f"onnx: a value of {path} is beyond {tape.dtype}") from None
     return converted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from netspec.graph import ops
@@ -14,7 +15,7 @@ from netspec.graph.ops.products import Pairs, SamePadding
 from netspec.graph.types import DType
 from netspec_onnx.tape import RuntimeSize, Tape
 
-Lowering = Callable[..., ir.Value]
+Lowering = Callable[..., ir.Value | tuple[ir.Value, ...]]
 
 
 def _native(op_type: str) -> Lowering:
@@ -69,6 +70,40 @@ def _concat(tape: Tape, *xs: ir.Value, axis: int) -> ir.Value:
 
 def _gather(tape: Tape, table: ir.Value, indices: ir.Value) -> ir.Value:
     return tape.op("Gather", table, indices, axis=0)
+
+
+def _array(tape: Tape, *, values: tuple[Any, ...], shape: tuple[int, ...], dtype: DType) -> ir.Value:
+    return tape.constant(np.reshape(values, shape), dtype)
+
+
+def _arange(tape: Tape, *, start: int | RuntimeSize, end: int | RuntimeSize, step: int, dtype: DType) -> ir.Value:
+    """Range takes scalars."""
+    ends = (tape.constant(each, "int64") if isinstance(each, int) else each.scalar for each in (start, end))
+    numbers = tape.op("Range", *ends, tape.constant(step, "int64"))
+    return numbers if dtype == "int64" else tape.op("Cast", numbers, to=int(tape.element_type(dtype)), saturate=1)
+
+
+def _expand(tape: Tape, x: ir.Value, *, shape: tuple[int | RuntimeSize, ...]) -> ir.Value:
+    return tape.op("Expand", x, tape.vector(shape))
+
+
+def _einsum(tape: Tape, *xs: ir.Value, equation: str) -> ir.Value:
+    return tape.op("Einsum", *xs, equation=equation)
+
+
+def _select(tape: Tape, x: ir.Value, *, axis: int, index: int) -> ir.Value:
+    return tape.op("Gather", x, tape.constant(index, "int64"), axis=axis)
+
+
+def _top_k(tape: Tape, x: ir.Value, *, k: int, axis: int) -> tuple[ir.Value, ...]:
+    return tape.ops("TopK", 2, x, tape.integers([k]), axis=axis, largest=1, sorted=1)
+
+
+def _one_hot(tape: Tape, x: ir.Value, *, size: int | RuntimeSize) -> ir.Value:
+    """OneHot of onnxruntime gives no flags: each index is compared with all classes."""
+    classes = _arange(tape, start=0, end=size, step=1, dtype="int64")
+    indices = tape.op("Cast", x, to=int(tape.element_type("int64")), saturate=1)
+    return tape.op("Equal", tape.op("Unsqueeze", indices, tape.integers([-1])), classes)
 
 
 def convolution(
@@ -261,7 +296,11 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.Or: _native("Or"),
     ops.Not: _native("Not"),
     ops.Where: _native("Where"),
+    ops.Array: _array,
+    ops.Arange: _arange,
+    ops.Expand: _expand,
     ops.Matmul: _native("MatMul"),
+    ops.Einsum: _einsum,
     ops.Convolution: convolution,
     ops.TransposedConvolution: transposed_convolution,
     ops.MaxPool: _max_pool,
@@ -277,6 +316,9 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.Permute: _permute,
     ops.Concat: _concat,
     ops.Gather: _gather,
+    ops.Select: _select,
+    ops.TopK: _top_k,
+    ops.OneHot: _one_hot,
 }
 
 GAPS: Mapping[type[Op], str] = {

@@ -79,7 +79,8 @@ class OnnxModel(Model):
         """Take all values anew, NumPy by path in the canonical layout; `native` and `session` are made again."""
         # One copy, so that nobody changes them from outside.
         self._weights = {
-            held.path: np.array(weights[held.path], np.float32, order="C") for held in self.graphs.inference.state
+            held.path: np.array(weights[held.path], _dtype(held.value.type), order="C")
+            for held in self.graphs.inference.state
         }
         self._model = build(self.graphs.inference, self._weights, "float32", *self._tables)
         for made in ("native", "session"):
@@ -90,6 +91,10 @@ class OnnxModel(Model):
 
     def to_numpy(self, value: Any) -> NDArray[Any]:
         return np.asarray(value)
+
+
+def _dtype(type: TensorType) -> str:
+    return "float32" if type.dtype == "float" else type.dtype
 
 
 def _require_inference(training: bool) -> None:

@@ -39,13 +39,18 @@ class Tape:
 
     def op(self, op_type: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
         """The output of a new node; an optional input that is left out is None."""
-        output = self._tape.op(op_type, inputs, attributes)
-        node = output.producer()
+        (output,) = self.ops(op_type, 1, *inputs, **attributes)
+        return output
+
+    def ops(self, op_type: str, count: int, *inputs: ir.Value | None, **attributes: Any) -> tuple[ir.Value, ...]:
+        """The `count` outputs of a new node."""
+        outputs = tuple(self._tape.op_multi_out(op_type, inputs, attributes, num_outputs=count))
+        node = outputs[0].producer()
         assert node is not None
         if not self.groups:
             self.enter(None)
         self.groups[-1][1].append(node)
-        return output
+        return outputs
 
     def element_type(self, dtype: DType) -> ir.DataType:
         """ONNX's word for a dtype of the graph."""
@@ -97,6 +102,11 @@ class RuntimeSize:
         # Div of integers rounds towards 0 and Mod has the sign of the divisor, so what Mod leaves is taken off first.
         whole = self - self._with("Mod", divisor, fmod=0)
         return whole._with("Div", divisor)
+
+    @property
+    def scalar(self) -> ir.Value:
+        """The size without its axis."""
+        return self.tape.op("Squeeze", self.value, self.tape.integers([0]))
 
     def at_least(self, low: int) -> RuntimeSize:
         return self._with("Max", low)

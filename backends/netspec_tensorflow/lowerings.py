@@ -46,6 +46,35 @@ def element_count(x: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
     return tf.cast(tf.reduce_prod(tf.gather(tf.shape(x), axes)), x.dtype)
 
 
+def array(values: tuple[Any, ...], shape: tuple[int, ...], dtype: str) -> tf.Tensor:
+    """Floats in 64 bits: the model gives them its float type."""
+    return tf.constant(values, tf.float64 if dtype == "float" else dtype, shape)
+
+
+def arange(start: Any, end: Any, step: int, dtype: str) -> tf.Tensor:
+    """Sizes of a call have 32 bits."""
+    return tf.range(tf.cast(start, dtype), tf.cast(end, dtype), step)
+
+
+def select(x: tf.Tensor, axis: int, index: int) -> tf.Tensor:
+    return x[(*[slice(None)] * axis, index)]
+
+
+def top_k(x: tf.Tensor, k: int, axis: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The kernel knows the last axis only; its gradient fails where it is asked for indices of 64 bits."""
+    rank = len(x.shape)
+    there = [*range(axis), *range(axis + 1, rank), axis]
+    back = [*range(axis), rank - 1, *range(axis, rank - 1)]
+    values, indices = tf.math.top_k(x if axis == rank - 1 else tf.transpose(x, there), k)
+    if axis < rank - 1:
+        values, indices = tf.transpose(values, back), tf.transpose(indices, back)
+    return values, tf.cast(indices, tf.int64)
+
+
+def one_hot(x: tf.Tensor, size: Any) -> tf.Tensor:
+    return tf.equal(x[..., tf.newaxis], tf.range(tf.cast(size, x.dtype)))
+
+
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Constant: constant,
     ops.Exp: tf.exp,
@@ -73,7 +102,11 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Not: tf.logical_not,
     ops.Where: tf.where,
     ops.Bernoulli: bernoulli,
+    ops.Array: array,
+    ops.Arange: arange,
+    ops.Expand: tf.broadcast_to,
     ops.Matmul: matmul,
+    ops.Einsum: lambda *xs, equation: tf.einsum(equation, *xs),
     ops.Convolution: convolution,
     ops.TransposedConvolution: transposed_convolution,
     ops.MaxPool: max_pool,
@@ -89,4 +122,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Permute: lambda x, *, axes: tf.transpose(x, perm=axes),
     ops.Concat: lambda *xs, axis: tf.concat(xs, axis=axis),
     ops.Gather: tf.gather,
+    ops.Select: select,
+    ops.TopK: top_k,
+    ops.OneHot: one_hot,
 }

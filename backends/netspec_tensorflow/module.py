@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from netspec.backend import Fused, Lowerings, Results, run
 from netspec.graph.graph import Buffer, Graph, GraphPair, Param
-from netspec.graph.ops import Constant
+from netspec.graph.ops import Array, Constant
 from netspec.graph.types import TensorType
 from netspec.model import by_name, fill_left_out
 
@@ -35,8 +35,13 @@ class Runner:
             number = self.lowerings[Constant](**attributes)
             return tf.convert_to_tensor(number, self.type_of(attributes["dtype"]))
 
+        def array(**attributes: Any) -> tf.Tensor:
+            return tf.cast(self.lowerings[Array](**attributes), self.type_of(attributes["dtype"]))
+
         with self.placed():
-            results = run(graph, {**self.lowerings, Constant: constant}, self.fused, inputs, state, _size_of)
+            results = run(
+                graph, {**self.lowerings, Constant: constant, Array: array}, self.fused, inputs, state, _size_of
+            )
             outputs = {name: tf.convert_to_tensor(value) for name, value in results.outputs.items()}
         return Results(outputs, results.updates)
 
@@ -119,7 +124,8 @@ def _variable(held: Param | Buffer, value: Any, dtype: str) -> tf.Variable:
 
 def stored(held: Param | Buffer, value: Any, dtype: str) -> np.ndarray[Any, Any]:
     """A value of the canonical layout as the variable holds it."""
-    array = np.asarray(value).astype(tf.as_dtype(dtype).as_numpy_dtype)
+    type = held.value.type.dtype
+    array = np.asarray(value).astype(tf.as_dtype(dtype if type == "float" else type).as_numpy_dtype)
     axes = held.permutation if isinstance(held, Param) else None
     return array if axes is None else np.ascontiguousarray(array.transpose(axes))
 

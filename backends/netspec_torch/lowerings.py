@@ -15,6 +15,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from netspec.backend import Lowerings
 from netspec.graph import ops
+from netspec.graph.ops.einsum import pairwise
 from netspec.graph.ops.products import Pairs, SamePadding, window_size
 
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
@@ -203,6 +204,47 @@ def _concat(*xs: Tensor, axis: int) -> Tensor:
     return torch.cat(xs, axis)
 
 
+def _expand(x: Tensor, *, shape: tuple[Any, ...]) -> Tensor:
+    return torch.broadcast_to(x, shape)
+
+
+def _select(x: Tensor, *, axis: int, index: int) -> Tensor:
+    return torch.select(x, axis, index)
+
+
+def array(*, values: tuple[Any, ...], shape: tuple[int, ...], dtype: str) -> Tensor:
+    """Always a tensor, never a proxy: the module holds it. Floats have 64 bits until the model gives them its type."""
+    return torch.tensor(values, dtype=torch.float64 if dtype == "float" else getattr(torch, dtype)).reshape(shape)
+
+
+def arange(*, start: int, end: int, step: int, dtype: str = "int64", like: Tensor) -> Tensor:
+    """On the device of `like`, which is bound while a graph is recorded."""
+    bounds: tuple[Any, ...] = (start, end, step)
+    if has_torch_function_unary(like):  # torch.arange itself sees no proxy among its numbers
+        return handle_torch_function(torch.arange, (like,), *bounds, device=like.device)  # type: ignore[arg-type]
+    return torch.arange(*bounds, device=like.device)
+
+
+def einsum(*xs: Tensor, equation: str) -> Tensor:
+    """Two operands at a time: for more torch looks for a path, and torch.export then takes all sizes for fixed."""
+    if len(xs) == 1:
+        return torch.einsum(equation, *xs)
+    y, *others = xs
+    for step, x in zip(pairwise(equation), others, strict=True):
+        y = torch.einsum(step, y, x)
+    return y
+
+
+def one_hot(x: Tensor, *, size: int) -> Tensor:
+    return torch.eq(torch.unsqueeze(x, -1), arange(start=0, end=size, step=1, like=x))
+
+
+def top_k(x: Tensor, *, k: int, axis: int) -> tuple[Tensor, Tensor]:
+    """A stable sort, cut: torch.topk takes any of equals."""
+    ordered = torch.sort(x, stable=True, dim=axis, descending=True)
+    return torch.narrow(ordered[0], axis, 0, k), torch.narrow(ordered[1], axis, 0, k)
+
+
 LOWERINGS: Lowerings = {
     ops.Constant: constant,
     ops.Exp: torch.exp,
@@ -231,7 +273,11 @@ LOWERINGS: Lowerings = {
     ops.Not: torch.logical_not,
     ops.Where: torch.where,
     ops.Bernoulli: bernoulli,
+    ops.Array: array,
+    ops.Arange: arange,
+    ops.Expand: _expand,
     ops.Matmul: torch.matmul,
+    ops.Einsum: einsum,
     ops.Convolution: convolution,
     ops.TransposedConvolution: transposed_convolution,
     ops.MaxPool: max_pool,
@@ -247,4 +293,7 @@ LOWERINGS: Lowerings = {
     ops.Permute: _permute,
     ops.Concat: _concat,
     ops.Gather: operator.getitem,
+    ops.Select: _select,
+    ops.TopK: top_k,
+    ops.OneHot: one_hot,
 }

@@ -37,10 +37,10 @@ class TorchModel(Model):
         translation = translate(graphs, lowerings, fused)
         self._arguments = translation.arguments
         tensors = {
-            held.path: torch.tensor(weights[held.path], dtype=self._dtype, device=self._device)
+            held.path: torch.tensor(weights[held.path], dtype=self._type_of(held.value.type), device=self._device)
             for held in graphs.inference.state
         }
-        self._native = build_module(graphs.inference, translation, tensors)
+        self._native = build_module(graphs.inference, translation, tensors, self._placed)
 
     @property
     def native(self) -> SourceModule:
@@ -105,7 +105,7 @@ class TorchModel(Model):
             held[entry.path].copy_(value)
 
     def to_native(self, name: str, value: Any, type: TensorType) -> torch.Tensor:
-        wanted = self._dtype if type.dtype == "float" else getattr(torch, type.dtype)
+        wanted = self._type_of(type)
         if isinstance(value, torch.Tensor):
             if value.dtype != wanted:
                 expected, got = (str(dtype).removeprefix("torch.") for dtype in (wanted, value.dtype))
@@ -120,6 +120,15 @@ class TorchModel(Model):
     def to_numpy(self, value: torch.Tensor) -> np.ndarray[Any, Any]:
         value = value.detach().cpu()
         return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+
+    def _type_of(self, type: TensorType) -> torch.dtype:
+        found: torch.dtype = self._dtype if type.dtype == "float" else getattr(torch, type.dtype)
+        return found
+
+    def _placed(self, constant: torch.Tensor) -> torch.Tensor:
+        """On the device, floats in the model's type; always a tensor of its own."""
+        dtype = self._dtype if constant.is_floating_point() else constant.dtype
+        return constant.to(self._device, dtype, copy=True)
 
 
 def _as_tensor(value: Any) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -71,8 +71,16 @@ def new_module(source: Source) -> SourceModule:
     return made.__new__(made)
 
 
-def build_module(graph: Graph, translation: Translation, tensors: Mapping[str, torch.Tensor]) -> SourceModule:
-    """The whole tree in eval mode, holding `tensors`, which are by path, as its parameters and buffers."""
+def build_module(
+    graph: Graph,
+    translation: Translation,
+    tensors: Mapping[str, torch.Tensor],
+    placed: Callable[[torch.Tensor], torch.Tensor],
+) -> SourceModule:
+    """The whole tree in eval mode, holding `tensors`, which are by path, as its parameters and buffers.
+
+    Constants are buffers that are not saved, each as `placed` makes it.
+    """
     model = module_class(translation.model)()
     for held in graph.state:
         home, _, name = held.path.rpartition(".")
@@ -82,6 +90,10 @@ def build_module(graph: Graph, translation: Translation, tensors: Mapping[str, t
             module._parameters[name] = nn.Parameter(tensors[held.path], requires_grad=held.trainable)
         else:
             module._buffers[name] = tensors[held.path]
+    for path, constants in translation.constants.items():
+        module = _module_at(model, path, translation.layers)
+        module._buffers.update({name: placed(tensor) for name, tensor in constants.items()})
+        module._non_persistent_buffers_set.update(constants)
     return model.eval()
 
 

@@ -7,12 +7,15 @@ import keyword
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from netspec.backend import Fused, Lowerings, run
 from netspec.graph.graph import Graph, Param
+from netspec.graph.ops import Arange, Array
 from netspec_torch.source import Text
 
 # fx writes `self.<target>`. A target that no spec can name stands for the place until the text is done, because
@@ -23,10 +26,27 @@ _TAKEN = ("self", "form", "torch", "inf", "nan")
 _MODULE_ATTRIBUTES = frozenset(dir(nn.Module()))
 
 
-class Tape:
-    """An fx graph that is being recorded."""
+class Constants:
+    """The arrays that the forward of a module reads beside its state: buffers that are not saved, by name."""
 
     def __init__(self) -> None:
+        self.tensors: dict[str, torch.Tensor] = {}
+
+    def name(self, tensor: torch.Tensor) -> str:
+        """The name of `tensor`, which no entry of a spec can have; equal ones share it."""
+        for name, known in self.tensors.items():
+            if known.dtype == tensor.dtype and torch.equal(known, tensor):
+                return name
+        name = f"constant:{len(self.tensors)}"
+        self.tensors[name] = tensor
+        return name
+
+
+class Tape:
+    """An fx graph that is being recorded; `constants` are those of the module that it will be the forward of."""
+
+    def __init__(self, constants: Constants) -> None:
+        self._constants = constants
         self._graph = fx.Graph()
         self._tracer = fx.proxy.GraphAppendingTracer(self._graph)
         self._places: list[str] = []
@@ -57,7 +77,14 @@ class Tape:
             proxy = self._create("get_attr", tensor_at(held.path, isinstance(held, Param)), held.path, (), {})
             self._droppable.append(proxy)
             state[held.path] = proxy
-        results = run(graph, lowerings, fused, inputs, state, size_of)
+        like = next(iter((*state.values(), *inputs.values())))
+
+        def array(**attributes: Any) -> fx.Proxy:
+            name = self._constants.name(lowerings[Array](**attributes))
+            return self._create("get_attr", f"self._buffers[{name!r}]", "constant", (), {})
+
+        table: Lowerings = {**lowerings, Array: array, Arange: partial(lowerings[Arange], like=like)}
+        results = run(graph, table, fused, inputs, state, size_of)
         for path, value in results.updates.items():
             if value is not state[path]:  # else it was changed in place, by a fused form or a submodule
                 state[path].copy_(value.detach())

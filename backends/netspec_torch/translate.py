@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from torch import fx
+from torch import Tensor, fx
 
 from netspec.backend import Fused, Lowerings
 from netspec.graph.dims import symbol
@@ -18,7 +18,7 @@ from netspec.graph.types import TensorType
 from netspec.layers.base import Layer, input_names
 from netspec.layers.validation import written_fields
 from netspec_torch.source import Source, Text
-from netspec_torch.tape import Tape, argument_names, module_at, tensor_at
+from netspec_torch.tape import Constants, Tape, argument_names, module_at, tensor_at
 
 NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 
@@ -27,12 +27,14 @@ NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 class Translation:
     """The sources of one spec: of the model, and of each layer that holds parameters or buffers, by its path.
 
-    `arguments` are the names of the arguments of the model's forward, by the name of the input.
+    `arguments` are the names of the arguments of the model's forward, by the name of the input; `constants` the arrays
+    that forwards read, by the path of their module and their name in it.
     """
 
     model: Source
     layers: Mapping[str, Source]
     arguments: Mapping[str, str]
+    constants: Mapping[str, Mapping[str, Tensor]]
 
 
 def translate(graphs: GraphPair, lowerings: Lowerings, fused: Fused) -> Translation:
@@ -42,8 +44,13 @@ def translate(graphs: GraphPair, lowerings: Lowerings, fused: Fused) -> Translat
     model = Method(graphs.name, "", _left_out(graphs.inference, arguments))
     layers: dict[str, Method] = {}
     for training in (False, True):
-        model.add(training, _Whole(graphs.of(training), arguments, lowerings, fused, layers).form())
-    return Translation(model.source(), {path: method.source() for path, method in layers.items()}, arguments)
+        model.add(training, _Whole(graphs.of(training), arguments, lowerings, fused, layers, model.constants).form())
+    return Translation(
+        model.source(),
+        {path: method.source() for path, method in layers.items()},
+        arguments,
+        {path: method.constants.tensors for path, method in {"": model, **layers}.items()},
+    )
 
 
 class Method:
@@ -55,6 +62,7 @@ class Method:
         self._fields = fields
         self._left_out = left_out
         self._forms: dict[bool, list[Text]] = {False: [], True: []}
+        self.constants = Constants()
 
     def add(self, training: bool, form: Text) -> int:
         """The number of `form` among those of its mode."""
@@ -90,7 +98,8 @@ def _left_out(graph: Graph, arguments: Mapping[str, str]) -> dict[str, str]:
     given = [entry for entry in graph.inputs if entry.default is None]
     sizes = {name: f"{arguments[entry.name]}.size({axis})" for name, (entry, axis) in graph.symbols().items()}
     floats = [f"{arguments[entry.name]}.dtype" for entry in given if entry.value.type.dtype == "float"]
-    floats += [f"{tensor_at(held.path, isinstance(held, Param))}.dtype" for held in graph.state]
+    held_floats = (held for held in graph.state if held.value.type.dtype == "float")
+    floats += [f"{tensor_at(held.path, isinstance(held, Param))}.dtype" for held in held_floats]
     found: dict[str, str] = {}
     for entry in graph.inputs:
         if entry.default is not None:
@@ -123,13 +132,14 @@ class _Whole:
         lowerings: Lowerings,
         fused: Fused,
         layers: dict[str, Method],
+        constants: Constants,
     ) -> None:
         self._graph = graph
         self._lowerings = lowerings
         self._fused = fused
         self._layers = layers
         self._homes = _homes(graph)
-        self._tape = Tape()
+        self._tape = Tape(constants)
         self._inputs = {entry.name: self._tape.argument(arguments[entry.name]) for entry in graph.inputs}
 
     def form(self) -> Text:
@@ -144,8 +154,8 @@ class _Whole:
             native = self._fused.get(type(call.layer))
             return NotImplemented if native is None else native(call, *inputs, **state)
         layer = _LayerForm(call, home, self._graph)
-        form = layer.form(self._lowerings, self._fused)
         method = self._layers.setdefault(home.path, Method(call.layer.type, _fields(call.layer)))
+        form = layer.form(self._lowerings, self._fused, method.constants)
         keywords: dict[str, Any] = {}
         for argument, name in layer.foreign.items():
             keywords[argument] = state[name]
@@ -211,8 +221,8 @@ class _LayerForm:
         self.symbols = dict(zip(names[len(inputs) + len(foreign) :], graph.symbols(), strict=True))
         self._training = graph.training
 
-    def form(self, lowerings: Lowerings, fused: Fused) -> Text:
-        tape = Tape()
+    def form(self, lowerings: Lowerings, fused: Fused, constants: Constants) -> Text:
+        tape = Tape(constants)
         given = {name: tape.argument(name) for name in (*self._arguments, *self.foreign)}
         sizes = {name: tape.argument(name, droppable=True) for name in self.symbols}
         outputs = tape.run(

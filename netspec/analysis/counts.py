@@ -57,7 +57,7 @@ def count_params(graph: Graph) -> ParamCount:
         ParameterRow(
             path=held.path,
             shape=held.value.shape,
-            dtype="float32",
+            dtype="float32" if held.value.type.dtype == "float" else held.value.type.dtype,
             kind="param" if isinstance(held, Param) else "buffer",
             trainable=isinstance(held, Param) and held.trainable,
         )

@@ -12,6 +12,7 @@ import numpy as np
 from netspec.analysis.index_bounds import index_bounds
 from netspec.errors import InputError, NetspecError, nearest
 from netspec.graph.dims import Size, evaluate
+from netspec.graph.folding import Computed
 from netspec.graph.graph import Graph, Param
 from netspec.graph.ops import Bernoulli, Op
 from netspec.graph.types import TensorType
@@ -109,7 +110,9 @@ def draw_weights(graph: Graph) -> Arrays:
     weights = initial_weights(graph, SEED)
     for held in graph.state:
         initializer, values = held.initializer, weights[held.path]
-        if initializer in ("zeros", "ones") or isinstance(initializer, Zeros | Ones | Constant):
+        if values.dtype.kind != "f":
+            continue
+        if initializer in ("zeros", "ones") or isinstance(initializer, Zeros | Ones | Constant | Computed):
             noise = np.tanh(draw_normal(SEED, f"perturbed:{held.path}", values.shape)) * np.float32(0.25)
             weights[held.path] = values + noise.astype("float32")
         elif isinstance(held, Param) and held.zero_row is not None:

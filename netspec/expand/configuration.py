@@ -11,6 +11,7 @@ from netspec.language.scope import Scope, resolved, value_of
 from netspec.language.spec import Defaults, EntrySpec, Nodes, is_free
 from netspec.layers import LAYER_TYPES
 from netspec.layers.base import Layer
+from netspec.layers.constants import Parameter
 from netspec.layers.initializers import Initializer, parse_initializer
 from netspec.layers.validation import FieldsError, construct
 
@@ -56,9 +57,10 @@ class Configurator:
         if key not in self._initializers:
             self._initializers[key] = {}
             with mistakes.collect():
-                self._initializers[key] = _initializers(default_initializers(type, entry.defaults), self._shared, label)
+                written = default_initializers(type, entry.defaults)
+                self._initializers[key] = _initializers(type, written, self._shared, label)
         with mistakes.collect():
-            own = _initializers(entry.initializers, scope, label)
+            own = _initializers(type, entry.initializers, scope, label)
         mistakes.raise_all()
         return self._initializers[key], own
 
@@ -80,17 +82,22 @@ def default_initializers(type: str, defaults: Defaults) -> Node | None:
     return _defaults(defaults, type).get("init")
 
 
-def _initializers(written: Node | None, scope: Mapping[str, Plain], label: str) -> Initializers:
-    """The initialisers of a key `init`, by parameter. Raises LanguageError."""
+def _initializers(type: str, written: Node | None, scope: Mapping[str, Plain], label: str) -> Initializers:
+    """The initialisers of a key `init`, by parameter; on `parameter` the key is the initialiser itself.
+
+    Raises LanguageError.
+    """
     found: Initializers = {}
     mistakes = Mistakes()
     if written is not None:
         node = resolved(written, scope)
+        if LAYER_TYPES[type] is Parameter:
+            node = node._replace(value={"": node})
         if not isinstance(node.value, dict):
             message = f"{label}: init: expected a mapping from parameters to initialisers"
             raise LanguageError(message, node.location)
         for name, child in node.value.items():
-            with mistakes.collect(child.location, f"{label}: init of {name}: "):
+            with mistakes.collect(child.location, f"{label}: init of {name}: " if name else f"{label}: init: "):
                 found[name] = parse_initializer(value_of(_without_notes(child), scope))  # type: ignore[arg-type]
     mistakes.raise_all()
     return found

@@ -24,6 +24,8 @@ def _clashes(graph: Graph) -> list[Mistake]:
     layers: dict[str, Location | None] = {}
     for call in graph.calls():
         path = call.path
+        if "" in call.params or "" in call.buffers:  # it is no module: the tensor itself has its path
+            path = path.rpartition(".")[0]
         while path:
             layers.setdefault(path, call.origin.location)
             path = path.rpartition(".")[0]
@@ -47,6 +49,8 @@ def _unused_initializers(graph: Graph, spec: ModelSpec, scope: Mapping[str, Plai
             if type not in parameters or node is None or not isinstance(node.value, dict):
                 continue
             known = parameters[type]
+            if "" in known:  # on a parameter the key is the initialiser itself, and names none
+                continue
             names = ", ".join(sorted(known)) or "none"
             found += [
                 Mistake(f"defaults of {type}: init of {name}: its parameters are {names}{nearest(name, known)}", place)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from netspec.errors import NetspecError, ShapeError, nearest
 from netspec.graph.dims import Size, bounds, format_shape, is_symbol
+from netspec.graph.folding import Computed, computed
 from netspec.graph.graph import (
     Buffer,
     Call,
@@ -22,19 +23,24 @@ from netspec.graph.graph import (
     Requirement,
     Value,
 )
+from netspec.graph.indices import index_requirements
 from netspec.graph.ops import (
     Abs,
     Add,
     And,
+    Arange,
+    Array,
     Bernoulli,
     Concat,
     Constant,
     Cos,
     Div,
+    Einsum,
     ElementCount,
     Equal,
     Erf,
     Exp,
+    Expand,
     Gather,
     Greater,
     Log,
@@ -46,6 +52,7 @@ from netspec.graph.ops import (
     Mul,
     Not,
     NumberLike,
+    OneHot,
     Op,
     Or,
     Permute,
@@ -53,6 +60,7 @@ from netspec.graph.ops import (
     Relu,
     Reshape,
     Rsqrt,
+    Select,
     Sigmoid,
     Sin,
     Sqrt,
@@ -60,6 +68,7 @@ from netspec.graph.ops import (
     Sub,
     Sum,
     Tanh,
+    TopK,
     Where,
 )
 from netspec.graph.types import DType, TensorType, check_type, normal_axis
@@ -120,6 +129,7 @@ class Builder:
         self._state: dict[str, Param | Buffer] = {}
         self._current: dict[str, Value] = {}  # the latest value of each buffer
         self._nodes: list[Node | Call] = []
+        self._producers: dict[Value, Node] = {}
         self._requirements: dict[tuple[Size, int], Requirement] = {}
         self._call: _OpenCall | None = None
 
@@ -170,7 +180,11 @@ class Builder:
         return outputs
 
     def finish(self, outputs: Mapping[str, Value]) -> Graph:
-        """The graph with these outputs, in this order."""
+        """The graph with these outputs, in this order. Raises ShapeError where an index that it computes is never in
+        range."""
+        primitives = [inner for node in self._nodes for inner in (node.body if isinstance(node, Call) else (node,))]
+        for requirement in index_requirements(primitives):
+            self._requirements.setdefault((requirement.size, requirement.at_least), requirement)
         updates = {path: value for path, value in self._current.items() if value is not self._state[path].value}
         return Graph(
             name=self.name,
@@ -196,7 +210,8 @@ class Builder:
     ) -> Value:
         """The parameter `name` of this layer, of a shape without symbols, at first drawn by `initializer`.
 
-        `fan` is (fan_in, fan_out) where it is not that of torch's layout; `zero_row` is a row that starts at zero.
+        Without a name its path is the entry's own. Where `initializer` is None the entry must give one. `fan` is
+        (fan_in, fan_out) where it is not that of torch's layout; `zero_row` is a row that starts at zero.
         """
         call = self._open()
         entry = call.entry
@@ -206,17 +221,20 @@ class Builder:
         if existing is None:
             value = Value(check_type(TensorType(tuple(shape))), Origin(path, entry.origin.location), self)
             chosen = entry.initializers.get(name, entry.inherited.get(name, initializer))
+            if chosen is None:
+                raise NetspecError("init is required: such as init: zeros, or init: {type: normal, std: 0.02}")
             existing = self._state[path] = Param(path, value, chosen, not entry.frozen(path), fan, zero_row)
         call.params[name] = existing.value
         return existing.value
 
-    def buffer(self, name: str, shape: Sequence[Size], initializer: Any) -> Value:
+    def buffer(self, name: str, shape: Sequence[Size], initializer: Any, dtype: DType = "float") -> Value:
         """The present value of the buffer `name` of this layer: the last update where it was updated before."""
         call = self._open()
         path = call.entry.path_of(name)
         self._check_numbers(name, shape)
         if self._existing(call.entry, name, path, shape) is None:
-            value = Value(check_type(TensorType(tuple(shape))), Origin(path, call.entry.origin.location), self)
+            type = check_type(TensorType(tuple(shape), dtype))
+            value = Value(type, Origin(path, call.entry.origin.location), self)
             self._state[path] = Buffer(path, value, initializer)
             self._current[path] = value
         call.buffers[name] = self._current[path]
@@ -261,6 +279,10 @@ class Builder:
         entry = self._open().entry
         return entry.fixed(entry.path_of(name))
 
+    def computed(self, x: Value) -> Computed:
+        """The initialiser that gives what `x` is, for a buffer. Raises NetspecError unless `x` is a constant."""
+        return computed(x, self._producers)
+
     def require(self, size: Size, at_least: int, message: str) -> None:
         """Have every call refuse a size below `at_least`; nothing where no size of its symbols is."""
         if bounds(size)[0] < at_least:
@@ -284,6 +306,7 @@ class Builder:
                 if not isinstance(size, int) and not is_symbol(size) and bounds(size)[0] < 1:
                     self.require(size, 1, "nothing is left of a dimension: its size is {size}")
         node = Node(op, inputs, outputs)
+        self._producers.update(dict.fromkeys(outputs, node))
         if self._call is None:
             self._nodes.append(node)
         else:
@@ -292,6 +315,16 @@ class Builder:
 
     def constant(self, value: float | int | bool, dtype: DType = "float") -> Value:
         return self.apply(Constant(value, dtype))
+
+    def array(self, values: Sequence[float | int | bool], shape: Sequence[int], dtype: DType = "float") -> Value:
+        return self.apply(Array(tuple(values), tuple(shape), dtype))
+
+    def full(self, value: float | int | bool, shape: Sequence[Size], dtype: DType = "float") -> Value:
+        """One number at every place of `shape`."""
+        return self.expand(self.array((value,), (), dtype), shape)
+
+    def arange(self, start: Size, size: Size, step: int = 1, dtype: DType = "int64") -> Value:
+        return self.apply(Arange(start, size, step, dtype))
 
     def add(self, a: Value | float, b: Value | float) -> Value:
         return self.apply(Add(), *self._pair(a, b))
@@ -371,6 +404,9 @@ class Builder:
     def matmul(self, a: Value, b: Value) -> Value:
         return self.apply(Matmul(), a, b)
 
+    def einsum(self, equation: str, *xs: Value) -> Value:
+        return self.apply(Einsum(equation), *xs)
+
     def sum(self, x: Value, axis: Axes, keepdims: bool = False) -> Value:
         return self.apply(Sum(_axes(axis, x), keepdims), x)
 
@@ -397,11 +433,32 @@ class Builder:
     def permute(self, x: Value, axes: Sequence[int]) -> Value:
         return self.apply(Permute(tuple(axes)), x)
 
+    def expand(self, x: Value, shape: Sequence[Size]) -> Value:
+        """`x` repeated to `shape`; `x` itself where that is its shape."""
+        return x if x.shape == tuple(shape) else self.apply(Expand(tuple(shape)), x)
+
     def concat(self, xs: Sequence[Value], axis: int) -> Value:
         return self.apply(Concat(normal_axis(axis, xs[0].type.rank)), *xs)
 
     def gather(self, table: Value, indices: Value) -> Value:
         return self.apply(Gather(), table, indices)
+
+    def select(self, x: Value, axis: int, index: int) -> Value:
+        """The slice `index` along `axis`; negative ones count from the end, also where the size is symbolic."""
+        axis = normal_axis(axis, x.type.rank)
+        self.require(x.shape[axis], index + 1 if index >= 0 else -index, f"index {index} is outside of {{size}}")
+        return self.apply(Select(axis, index), x)
+
+    def top_k(self, x: Value, k: int, axis: int) -> tuple[Value, Value]:
+        """The k largest along `axis` and their indices."""
+        axis = normal_axis(axis, x.type.rank)
+        self.require(x.shape[axis], k, f"k {k} is above the size {{size}}")
+        values, indices = self.apply_all(TopK(k, axis), x)
+        return values, indices
+
+    def one_hot(self, indices: Value, size: Size) -> Value:
+        """A flag for each index from 0 to below `size`, along a new last axis."""
+        return self.apply(OneHot(size), indices)
 
     def _pair(self, a: Value | float, b: Value | float) -> tuple[Value, Value]:
         """Both as values; a plain number takes the dtype of the other side, a float only that of floats."""
@@ -423,7 +480,7 @@ class Builder:
     def _check_numbers(name: str, shape: Sequence[Size]) -> None:
         for size in shape:
             if not isinstance(size, int):
-                raise NetspecError(f"{name} would have a size of {size}: a parameter's sizes must be numbers")
+                raise NetspecError(f"{name or 'it'} would have a size of {size}: a parameter's sizes must be numbers")
 
 
 def _axes(axis: Axes, x: Value) -> tuple[int, ...]:

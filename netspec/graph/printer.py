@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from netspec.graph.folding import Computed
 from netspec.graph.graph import Call, Graph, Node, Value
 
 
@@ -47,7 +48,8 @@ def _call_lines(call: Call, names: dict[Value, str]) -> Iterator[str]:
     inputs = ", ".join(names[value] for value in call.inputs)
     where = f"  # {call.origin.location}" if call.origin.location else ""
     layout = " channels last" if call.channels_last else ""
-    yield f"  {call.path}: {describe(call.layer)} of {inputs}{layout}{where}"
+    of = f" of {inputs}" if inputs else ""
+    yield f"  {call.path}: {describe(call.layer)}{of}{layout}{where}"
     for node in call.body:
         yield f"    {_node_line(node, names)}"
 
@@ -71,8 +73,8 @@ def _names(graph: Graph) -> dict[Value, str]:
 
 def describe(configuration: Any) -> str:
     """`conv2d(out_channels=6, kernel_size=5)`: a layer or initialiser with the fields that were given."""
-    if isinstance(configuration, str):
-        return configuration
+    if isinstance(configuration, str | Computed):
+        return str(configuration)
     hidden = {"type", *getattr(type(configuration), "derived", ())}
     fields = [
         name

@@ -58,3 +58,22 @@ TargetShape = Annotated[
     Field(max_length=8),
     Expected("a list of sizes: positive integers, one -1 at most, or expressions such as $(batch)"),
 ]
+
+# A size of a tensor that is made from nothing: a number, or what an expression such as $(batch) gave.
+_Given = Annotated[int, Field(gt=0, le=MAX_SIZE)] | Annotated[Dim, InstanceOf()]
+NewSize = Annotated[_Given, Expected("a positive integer, or an expression such as $(time)")]
+NewShape = Annotated[
+    tuple[_Given, ...],
+    _FromList,
+    Field(max_length=8),
+    Expected("a list of sizes: positive integers, or expressions such as $(batch)"),
+]
+_Integer = Annotated[int, Field(ge=-MAX_SIZE, le=MAX_SIZE)]
+Whole = Annotated[_Integer, Expected("an integer")]
+Index = Annotated[_Integer, Expected("the number of an element, negative ones counted from the end")]
+WholeOrSymbolic = Annotated[
+    _Integer | Annotated[Dim, InstanceOf()], Expected("an integer, or an expression such as $(time)")
+]
+AxisSizes = Annotated[
+    dict[str, _Given], Expected("a mapping from names of the pattern to positive integers, such as {h: 8}")
+]

@@ -143,8 +143,8 @@ class _Scope:
         (self.last if last else self.canonical)[old] = new
 
     def present(self, old: Value) -> Value:
-        """The new value in whichever layout there is."""
-        return next(layout[old] for layout in (self.last, self.canonical, self.stored) if old in layout)
+        """The new value in whichever layout of activations there is; a kernel that a layer hands on is canonical."""
+        return self.last[old] if old in self.last else self.as_canonical(old)
 
     def _want(self, old: Value) -> None:
         if old in self.given:

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netspec.errors import WeightsError
+from netspec.graph.folding import Computed
 from netspec.graph.graph import Graph, Param
+from netspec.graph.indices import read_as_indices
 from netspec.layers.initializers import Initializer, parse_initializer
 from netspec.weights.check import ArrayType, check_finite, check_weights
+from netspec.weights.constants import evaluate
 from netspec.weights.initialize import draw
 from netspec.weights.safetensors_file import read_weights
 
@@ -19,13 +23,17 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def initial_weights(graph: Graph, seed: int = 0) -> Arrays:
-    """Parameters and buffers by path, float32, canonical layout, in the order of the state dict.
+    """Parameters and buffers by path, float32 (buffers of integers and flags as such), canonical layout, in the order
+    of the state dict.
 
     Each depends on the seed, its own path, shape and initialiser only.
     """
     drawn: Arrays = {}
     for held in graph.state:
         initializer = held.initializer
+        if isinstance(initializer, Computed):
+            drawn[held.path] = evaluate(initializer, held.value.type)
+            continue
         if not isinstance(initializer, Initializer):
             initializer = parse_initializer(initializer)
         fan = held.fan if isinstance(held, Param) else None
@@ -33,12 +41,16 @@ def initial_weights(graph: Graph, seed: int = 0) -> Arrays:
         if isinstance(held, Param) and held.zero_row is not None:
             values[held.zero_row] = 0
         drawn[held.path] = values
+    _check_indices(graph, drawn, "the weights to start from")
     return drawn
 
 
 def load_weights(graph: Graph, source: str | os.PathLike[str] | Mapping[str, Any]) -> Arrays:
     """The weights of a .safetensors file, or arrays by path: exactly the graph's and finite, or a WeightsError."""
-    expected: Mapping[str, ArrayType] = {held.path: ("float64", held.value.shape) for held in graph.state}
+    expected: Mapping[str, ArrayType] = {
+        held.path: ("float64" if held.value.type.dtype == "float" else held.value.type.dtype, held.value.shape)
+        for held in graph.state
+    }
     if isinstance(source, Mapping):
         name = "weights"
         found = {path: np.asarray(values) for path, values in source.items()}
@@ -47,9 +59,24 @@ def load_weights(graph: Graph, source: str | os.PathLike[str] | Mapping[str, Any
         name = os.fspath(source)
         found = read_weights(source, expected)
     check_finite(found, name)
+    _check_indices(graph, found, name)
     return {held.path: found[held.path] for held in graph.state}
 
 
+def _check_indices(graph: Graph, arrays: Mapping[str, NDArray[Any]], source: str) -> None:
+    """A WeightsError where a buffer whose numbers are read as indices holds one that no call could read."""
+    bounds = read_as_indices(graph.primitives()) if any(b.value.type.dtype != "float" for b in graph.buffers) else {}
+    for buffer in graph.buffers:
+        bound = bounds.get(buffer.value)
+        if isinstance(bound, int):
+            low, high = int(arrays[buffer.path].min()), int(arrays[buffer.path].max())
+            if low < 0 or high >= bound:
+                got = low if low < 0 else high
+                raise WeightsError(f"{source}: {buffer.path}: indices must be from 0 to {bound - 1}, got {got}")
+
+
 def widened(weights: Mapping[str, NDArray[Any]]) -> Arrays:
-    """The same numbers as float64."""
-    return {path: np.asarray(values, np.float64) for path, values in weights.items()}
+    """The same numbers, floats as float64."""
+    return {
+        path: np.asarray(values, np.float64 if values.dtype.kind == "f" else None) for path, values in weights.items()
+    }

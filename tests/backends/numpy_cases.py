@@ -44,12 +44,20 @@ def kernel_last(weight: Array) -> Array:
     return np.ascontiguousarray(np.moveaxis(weight, (0, 1), (-1, -2)))
 
 
+def outputs(op: ops.Op, *inputs: Any) -> Arrays:
+    found = LOWERINGS[type(op)](*inputs, **vars(op))
+    return found if isinstance(found, tuple) else (np.asarray(found),)
+
+
 def forward(op: ops.Op, *inputs: Any) -> Array:
-    return np.asarray(LOWERINGS[type(op)](*inputs, **vars(op)))
+    """The main output; another one is integers."""
+    return outputs(op, *inputs)[0]
 
 
 def gradients(op: ops.Op, inputs: Arrays, cotangent: Any) -> tuple[Array | None, ...]:
-    found: tuple[Array | None, ...] = VJPS[type(op)]((cotangent,), inputs, (forward(op, *inputs),), **vars(op))
+    ys = outputs(op, *inputs)
+    cotangents = (cotangent, *map(np.zeros_like, ys[1:]))
+    found: tuple[Array | None, ...] = VJPS[type(op)](cotangents, inputs, ys, **vars(op))
     return found
 
 

@@ -15,6 +15,7 @@ from tests.backends.numpy_cases import (
     forward,
     gradients,
     normal,
+    outputs,
     pool_cases,
     positive,
     spread,
@@ -47,6 +48,20 @@ CASES: dict[str, tuple[ops.Op, Arrays]] = {
     "matmul_flat_weight": (ops.Matmul(), (normal(2, 5, 4, 3), normal(3, 6))),
     "matmul_broadcast": (ops.Matmul(), (normal(2, 1, 4, 3), normal(5, 3, 2))),
     "matmul_flat_left": (ops.Matmul(), (normal(4, 3), normal(2, 3, 5))),
+    "einsum": (ops.Einsum("bqd,bkd->bqk"), (normal(2, 3, 4), normal(2, 5, 4))),
+    "einsum_three": (ops.Einsum("bi,ij,bj->b"), (normal(3, 2), normal(2, 4), normal(3, 4))),
+    "einsum_outer": (ops.Einsum("a,B->Ba"), (normal(3), normal(4))),
+    "einsum_diagonal": (ops.Einsum("iji->ij"), (normal(3, 4, 3),)),
+    "einsum_trace": (ops.Einsum("ii->"), (normal(3, 3),)),
+    "einsum_diagonals": (ops.Einsum("ii,jij,->j"), (normal(3, 3), normal(4, 3, 4), normal())),
+    "einsum_alone": (ops.Einsum("abc,de->b"), (normal(2, 3, 4), normal(2, 5))),
+    "einsum_all": (ops.Einsum("abc->"), (normal(2, 3, 4),)),
+    "expand": (ops.Expand((4, 2, 3)), (normal(2, 1),)),
+    "expand_scalar": (ops.Expand((4, 3)), (normal(),)),
+    "select": (ops.Select(1, 2), (normal(2, 4, 3),)),
+    "select_end": (ops.Select(2, -2), (normal(2, 4, 3),)),
+    "top_k": (ops.TopK(2, 1), (spread(3, 4, 2),)),
+    "top_k_all": (ops.TopK(3, 0), (spread(3, 5),)),
     "sum": (ops.Sum((0, 2)), (normal(3, 4, 2),)),
     "sum_kept": (ops.Sum((1,), keepdims=True), (normal(3, 4, 2),)),
     "mean": (ops.Mean((1, 2)), (normal(3, 4, 2),)),
@@ -70,7 +85,7 @@ def test_every_primitive_has_a_lowering() -> None:
 def test_every_differentiable_primitive_has_a_vjp_that_is_tested() -> None:
     differentiable = {op for op in ops.PRIMITIVES if op.differentiable}
     assert set(VJPS) == differentiable
-    assert {type(op) for op, _ in CASES.values()} == differentiable - {ops.Constant, ops.StopGradient}
+    assert {type(op) for op, _ in CASES.values()} == differentiable - {ops.Constant, ops.Array, ops.StopGradient}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -128,6 +143,15 @@ def test_positions_and_a_number_of_the_type_of_a_tensor() -> None:
     np.testing.assert_array_equal(forward(ops.NumberLike(-2), x), -2)
 
 
+def test_top_k_takes_the_first_of_equals_and_gives_it_the_gradient() -> None:
+    x = np.array([[2.0, 7, 7, 1, 7], [-0.0, 0, -1, 0, -0.0]])
+    values, indices = outputs(ops.TopK(3, 1), x)
+    np.testing.assert_array_equal(values, [[7, 7, 7], [0, 0, 0]])
+    np.testing.assert_array_equal(indices, [[1, 2, 4], [0, 1, 3]])
+    (dx,) = gradients(ops.TopK(2, 1), (x,), np.array([[1.0, 20], [300, 4000]]))
+    np.testing.assert_array_equal(dx, [[0, 1, 20, 0, 0], [300, 4000, 0, 0, 0]])
+
+
 def test_where_keeps_what_flows_to_the_other_side_out() -> None:
     condition = np.array([True, False])
     _, da, db = gradients(ops.Where(), (condition, normal(2), normal(2)), np.array([math.inf, math.nan]))
@@ -138,6 +162,7 @@ def test_where_keeps_what_flows_to_the_other_side_out() -> None:
 def test_stop_gradient_and_constant_have_none() -> None:
     assert gradients(ops.StopGradient(), (normal(2),), normal(2)) == (None,)
     assert gradients(ops.Constant(2.5), (), normal()) == ()
+    assert gradients(ops.Array((1.0, 2.0), (2,)), (), normal(2)) == ()
 
 
 def test_erf_is_exact_for_any_strides_and_rank() -> None:

@@ -28,10 +28,10 @@ def formula(expr: str, *variables: str, **numbers: Any) -> layers.Formula:
 
 
 def graph_of(layer: Layer, *shapes: Shape, dtype: DType = "float", training: bool = False) -> Graph:
-    """A graph of this one layer, called `it`."""
+    """A graph of this one layer, called `it`, with its main output."""
     b = Builder("one", training)
     inputs = [b.input(f"x{k}", TensorType(shape, dtype)) for k, shape in enumerate(shapes)]
-    (output,) = b.call(layer, Entry(Origin("it", None)), inputs)
+    output, *_ = b.call(layer, Entry(Origin("it", None)), inputs)
     return b.finish({"y": output})
 
 

@@ -1,6 +1,8 @@
 """All primitive operations. A backend's table has an entry for each class of `PRIMITIVES`, or a named gap."""
 
 from netspec.graph.ops.base import Op
+from netspec.graph.ops.constants import Arange, Array, Expand
+from netspec.graph.ops.einsum import Einsum
 from netspec.graph.ops.elementwise import (
     Abs,
     Add,
@@ -29,20 +31,23 @@ from netspec.graph.ops.elementwise import (
     Tanh,
     Where,
 )
+from netspec.graph.ops.indexing import Gather, OneHot, Select, TopK
 from netspec.graph.ops.pooling import AdaptiveAveragePool, AveragePool, MaxPool
 from netspec.graph.ops.products import Convolution, Matmul, TransposedConvolution
 from netspec.graph.ops.reductions import ElementCount, Max, Mean, Sum
-from netspec.graph.ops.shaping import Concat, Gather, Permute, Reshape
+from netspec.graph.ops.shaping import Concat, Permute, Reshape
 from netspec.graph.ops.sizes import NumberLike, Positions
 
 PRIMITIVES: tuple[type[Op], ...] = (
     *(Constant, Exp, Log, Sin, Cos, Sqrt, Rsqrt, Tanh, Sigmoid, Erf, Relu, Abs, StopGradient),
     *(Add, Sub, Mul, Div, Maximum, Minimum),
     *(Greater, Equal, And, Or, Not, Where, Bernoulli),
-    *(NumberLike, Positions),
-    *(Matmul, Convolution, TransposedConvolution, MaxPool, AveragePool, AdaptiveAveragePool),
+    *(NumberLike, Positions, Array, Arange, Expand),
+    *(Matmul, Einsum, Convolution, TransposedConvolution),
+    *(MaxPool, AveragePool, AdaptiveAveragePool),
     *(Sum, Mean, Max, ElementCount),
-    *(Reshape, Permute, Concat, Gather),
+    *(Reshape, Permute, Concat),
+    *(Gather, Select, TopK, OneHot),
 )
 
 __all__ = [
@@ -51,6 +56,8 @@ __all__ = [
     "AdaptiveAveragePool",
     "Add",
     "And",
+    "Arange",
+    "Array",
     "AveragePool",
     "Bernoulli",
     "Concat",
@@ -58,10 +65,12 @@ __all__ = [
     "Convolution",
     "Cos",
     "Div",
+    "Einsum",
     "ElementCount",
     "Equal",
     "Erf",
     "Exp",
+    "Expand",
     "Gather",
     "Greater",
     "Log",
@@ -74,6 +83,7 @@ __all__ = [
     "Mul",
     "Not",
     "NumberLike",
+    "OneHot",
     "Op",
     "Or",
     "Permute",
@@ -81,6 +91,7 @@ __all__ = [
     "Relu",
     "Reshape",
     "Rsqrt",
+    "Select",
     "Sigmoid",
     "Sin",
     "Sqrt",
@@ -88,6 +99,7 @@ __all__ = [
     "Sub",
     "Sum",
     "Tanh",
+    "TopK",
     "TransposedConvolution",
     "Where",
 ]

@@ -46,6 +46,10 @@ class Op:
         """For each input that holds indices: its values are from 0 to below this size."""
         return {}
 
+    def index_range(self, inputs: Types) -> tuple[Size, Size] | None:
+        """Two ends between which the numbers of the last output lie, where it is integers and they are known."""
+        return None
+
     def attributes(self, resolve: Callable[[Size], Any]) -> Mapping[str, Any]:
         """The keywords for a lowering; `resolve` turns a symbolic size into the backend's number of this call."""
         return vars(self)

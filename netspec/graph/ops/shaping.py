@@ -1,4 +1,4 @@
-"""Primitives that move elements without changing them: reshape, permute, concat, gather."""
+"""Primitives that move elements without changing them: reshape, permute, concat."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from netspec.errors import ShapeError
 from netspec.graph.dims import Shape, Size, format_shape
 from netspec.graph.ops.base import Op, Types, common_dtype
-from netspec.graph.types import INTEGERS, TensorType
+from netspec.graph.types import TensorType
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,3 @@ class Concat(Op):
         for tensor in inputs:
             total = total + tensor.shape[self.axis]
         return (TensorType((*first.shape[: self.axis], total, *first.shape[self.axis + 1 :]), dtype),)
-
-
-@dataclass(frozen=True)
-class Gather(Op):
-    """Rows of a table `[rows, *rest]` by indices of any shape: y `[*indices, *rest]`; 0 <= index < rows."""
-
-    def infer(self, *inputs: TensorType) -> Types:
-        table, indices = inputs
-        if indices.dtype not in INTEGERS:
-            raise ShapeError(f"indices of an integer type are needed, not {indices}")
-        return (TensorType((*indices.shape, *table.shape[1:]), table.dtype),)
-
-    def index_bounds(self, inputs: Types) -> Mapping[int, Size]:
-        return {1: inputs[0].shape[0]}

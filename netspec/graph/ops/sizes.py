@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netspec.graph.dims import Size
 from netspec.graph.ops.base import Op, Types
 from netspec.graph.types import TensorType
 
@@ -32,3 +33,6 @@ class Positions(Op):
     def infer(self, *inputs: TensorType) -> Types:
         (x,) = inputs
         return (TensorType((x.shape[self.axis],), "int64"),)
+
+    def index_range(self, inputs: Types) -> tuple[Size, Size] | None:
+        return 0, inputs[0].shape[self.axis] - 1

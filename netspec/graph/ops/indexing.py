@@ -1,0 +1,100 @@
+"""Primitives that pick elements by index, or tell the index: rows, one slice, the largest, a flag for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from netspec.errors import ShapeError
+from netspec.graph.dims import Size, format_shape
+from netspec.graph.ops.base import Op, Types
+from netspec.graph.types import INTEGERS, TensorType
+
+
+def require_indices(indices: TensorType) -> None:
+    if indices.dtype not in INTEGERS:
+        raise ShapeError(f"indices of an integer type are needed, not {indices}")
+
+
+@dataclass(frozen=True)
+class Gather(Op):
+    """Rows of a table `[rows, *rest]` by indices of any shape: y `[*indices, *rest]`; 0 <= index < rows."""
+
+    def infer(self, *inputs: TensorType) -> Types:
+        table, indices = inputs
+        require_indices(indices)
+        return (TensorType((*indices.shape, *table.shape[1:]), table.dtype),)
+
+    def index_bounds(self, inputs: Types) -> Mapping[int, Size]:
+        return {1: inputs[0].shape[0]}
+
+
+@dataclass(frozen=True)
+class Select(Op):
+    """The slice `index` along `axis`, which is dropped; a negative index counts from the end."""
+
+    axis: int
+    index: int
+    moves_elements = True
+    exact = True
+
+    def infer(self, *inputs: TensorType) -> Types:
+        (x,) = inputs
+        size = x.shape[self.axis]
+        if isinstance(size, int) and not -size <= self.index < size:
+            raise ShapeError(
+                f"index {self.index} is outside of dimension {self.axis} of {format_shape(x.shape)}, of size {size}"
+            )
+        return (x.with_shape((*x.shape[: self.axis], *x.shape[self.axis + 1 :])),)
+
+
+@dataclass(frozen=True)
+class TopK(Op):
+    """The `k` largest along `axis`, the largest first, and their indices; of equals the lowest index comes first.
+
+    The gradient of the values goes back to where they were taken from.
+    """
+
+    k: int
+    axis: int
+    exact = True
+
+    def infer(self, *inputs: TensorType) -> Types:
+        (x,) = inputs
+        if x.dtype == "bool":
+            raise ShapeError(f"numbers are needed here, not {x}")
+        size = x.shape[self.axis]
+        if isinstance(size, int) and self.k > size:
+            raise ShapeError(f"k {self.k} is above the size {size} of dimension {self.axis} of {format_shape(x.shape)}")
+        shape = (*x.shape[: self.axis], self.k, *x.shape[self.axis + 1 :])
+        return TensorType(shape, x.dtype), TensorType(shape, "int64")
+
+    def index_range(self, inputs: Types) -> tuple[Size, Size] | None:
+        return 0, inputs[0].shape[self.axis] - 1
+
+    def elementwise(self, inputs: Types, outputs: Types) -> Size:
+        return inputs[0].size
+
+
+@dataclass(frozen=True)
+class OneHot(Op):
+    """y[..., c] tells whether x[...] == c, for c from 0 to below `size`; 0 <= x < size."""
+
+    size: Size
+    differentiable = False
+    exact = True
+
+    def infer(self, *inputs: TensorType) -> Types:
+        (x,) = inputs
+        require_indices(x)
+        return (TensorType((*x.shape, self.size), "bool"),)
+
+    def elementwise(self, inputs: Types, outputs: Types) -> Size:
+        return outputs[0].size
+
+    def index_bounds(self, inputs: Types) -> Mapping[int, Size]:
+        return {0: self.size}
+
+    def attributes(self, resolve: Callable[[Size], Any]) -> Mapping[str, Any]:
+        return {"size": self.size if isinstance(self.size, int) else resolve(self.size)}
