@@ -77,9 +77,14 @@ class Configurator:
         return found
 
 
+def default_field(type: str, defaults: Defaults, name: str) -> Node | None:
+    """What stands under a key of a type's defaults, unevaluated."""
+    return _defaults(defaults, type).get(name)
+
+
 def default_initializers(type: str, defaults: Defaults) -> Node | None:
     """The key `init` of a type's defaults."""
-    return _defaults(defaults, type).get("init")
+    return default_field(type, defaults, "init")
 
 
 def _initializers(type: str, written: Node | None, scope: Mapping[str, Plain], label: str) -> Initializers:

@@ -65,15 +65,18 @@ class LayerUnit(Unit):
         super().__init__(body, at)
         self.type = type
         self.cls = LAYER_TYPES[type]
-        is_formula = self.cls is Formula
-        self.inputs = formula_inputs(at.entry, at.scope) if is_formula else input_names(self.cls)
-        self.layer: Layer | None = None
+        self.layer: Layer | None = self.context.layers.get(at.path)
+        if isinstance(self.layer, Formula):
+            self.inputs = InputNames(self.layer.variables, (), variadic=False)
+        elif self.cls is Formula:
+            self.inputs = formula_inputs(at.entry, at.scope)
+        else:
+            self.inputs = input_names(self.cls)
 
     def prepare(self, given: Given | None) -> None:
         at, entry = self.at, self.at.entry
         mistakes = Mistakes()
         with mistakes.collect():
-            self.layer = self.context.layers.get(at.path)
             if self.layer is None:
                 derived: dict[str, Any] = {}
                 if self.cls is Formula:

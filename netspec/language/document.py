@@ -24,7 +24,7 @@ class Node(NamedTuple):
     value: Scalar | list[Node] | dict[str, Node]
     location: Location
     keys: Mapping[str, Location] = NO_KEYS  # of a mapping: where each key is written
-    start: Location | None = None  # of a string that holds `$(`: see Place
+    start: Location | None = None  # of a string: see Place
 
     @property
     def place(self) -> Place:

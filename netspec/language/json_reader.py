@@ -140,7 +140,7 @@ class _Reader:
             message = error.msg.rstrip(": ").removesuffix(" at").removesuffix(" starting")
             raise LanguageError(f"JSON: {message.lower()}", self.location(error.pos)) from None
         self.mistakes += check_string(text, location)
-        verbatim = "$(" in text and self.at - begin == len(text) + 2
+        verbatim = self.at - begin == len(text) + 2
         return Node(text, location, start=location._replace(column=location.column + 1) if verbatim else None)
 
     def word(self, location: Location) -> Scalar:

@@ -7,6 +7,7 @@ from netspec.language.document import Document, Node
 from netspec.language.entries import BodyReader, children, is_expression, names
 from netspec.language.spec import VERSION, BlockSpec, Defaults, FileSpec, Names, is_block, is_free
 from netspec.layers import LAYER_TYPES
+from netspec.layers.validation import written_fields
 
 FILE_KEYS = (
     *("netspec", "name", "include", "params", "inputs", "let", "defaults", "blocks"),
@@ -108,7 +109,7 @@ class _FileReader:
         if not isinstance(node.value, dict):
             self.mistakes.add(f"defaults of {type}: expected a mapping of its fields", node.location)
             return
-        known = [name for name in layer.model_fields if name != "type"] + ["init"]
+        known = [*written_fields(layer), "init"]
         for name in node.value:
             if name not in known and not is_free(name):
                 reason = layer.refused.get(name)

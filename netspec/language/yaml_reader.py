@@ -176,14 +176,14 @@ class _Composer:
             except LanguageError as error:
                 self.mistakes += error.mistakes
                 return Node(None, location)
-            if value is not text or "$(" not in text:
+            if value is not text:
                 return Node(value, location)
-            if flow and _is_cut(text):
+            if flow and "$(" in text and _is_cut(text):
                 at = Place(location, _start(event, location)).at(text.rindex("$("))
                 raise LanguageError(f"YAML cuts the expression {scalars.shown(text)}: quote it", at)
         elif event.style == '"':
             self.mistakes += check_string(text, location)
-        return Node(text, location, start=_start(event, location)) if "$(" in text else Node(text, location)
+        return Node(text, location, start=_start(event, location))
 
     def refuse_tag(self, event: Any, location: Location) -> None:
         if event.tag is not None:

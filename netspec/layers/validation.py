@@ -29,6 +29,7 @@ class FieldsError(NetspecError):
     """All mistakes of one configuration."""
 
     def __init__(self, fields: list[FieldMistake]) -> None:
+        assert fields
         self.fields = fields
         super().__init__("; ".join(mistake.message for mistake in fields))
 
@@ -54,6 +55,8 @@ def construct(
     except ValidationError as error:
         found: dict[str, FieldMistake] = {}
         for detail in error.errors(include_url=False, include_context=False):
+            if detail["loc"] and detail["loc"][0] in derived:
+                continue  # it follows from a field that is wrong or missing, from which it is derived
             mistake = _mistake(cls, detail, values)
             found.setdefault(str(mistake.path[:1]), mistake)  # a union has a detail for each of its members
         raise FieldsError(list(found.values())) from None

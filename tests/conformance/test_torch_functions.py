@@ -19,6 +19,7 @@ from netspec.backend import find_backend
 from netspec.graph.graph import Value
 from netspec.layers import ScaledDotProductAttention
 from tests.conformance.built import Net, pair
+from tests.conformance.table import rows
 from tests.conformance.test_torch_nn import close
 
 Torch = dict[str, torch.Tensor]
@@ -148,3 +149,10 @@ def test_fused_attention_of_torch_is_ours_where_nothing_may_be_attended_to() -> 
         assert output[1, :, 1].all()
     assert not found.gradients["input:query"][0, :, 1].any()
     assert all(np.isfinite(gradient).all() for gradient in found.gradients.values())
+
+
+def test_the_masks_of_the_case_leave_some_queries_nothing_and_others_something() -> None:
+    (row,) = (row for row in rows() if row.name == "attention-inference")
+    inputs = row.case("float64").inputs
+    for name in ("mask", "heads_mask"):
+        assert set(np.unique(inputs[name].sum(-1))) == {0, 1, 2}, name

@@ -17,6 +17,7 @@ from netspec.layers import LAYERS, Formula
 from netspec.layers.activation import Gelu
 from netspec.layers.formula import formula_names
 from netspec.layers.validation import construct, written_fields
+from netspec.spec import loads
 from tests.core.layer_graphs import PLACE, formula, graph_of
 
 B, T = symbol("batch"), symbol("time")
@@ -172,3 +173,33 @@ def test_the_functions_are_the_elementwise_layers() -> None:
     for name in ("dropout", "softmax", "linear", "batch_norm", "add", "flatten"):
         with pytest.raises(LanguageError, match=f"unknown function {name}"):
             formula_names(f"{name}(a)", PLACE)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            "{type: formula, from: a, expr: x * zz + n}",
+            "s.yaml:5:40: 0 (formula): $(x * zz + n): unknown name zz",
+        ),
+        (
+            '{type: formula, from: a, expr: "x + "}',
+            "s.yaml:5:41: 0 (formula): expr: $(x + ): expected a value, got the",
+        ),
+        (
+            "{type: formula, from: [a, b], expr: n * (a + b)}",
+            "s.yaml:5:48: 0 (formula): $(n * (a + b)): shapes [batch, 3]",
+        ),
+        ("{type: formula, from: a}", "s.yaml:5:5: 0 (formula): expr is required"),
+        ("{type: formula, from: a, expr: x, place: 3}", "0 (formula): unknown field place; its fields are expr"),
+    ],
+)
+def test_a_spec_is_told_the_column_inside_the_expression(entry: str, message: str) -> None:
+    text = (
+        "netspec: 1\nparams: {n: 2}\ninputs: {a: {shape: [batch, 3]}, b: {shape: [batch, 4]}}\nlayers:\n"
+        f"  - {entry}\n"
+    )
+    with pytest.raises(NetspecError) as caught:
+        loads(text, file="s.yaml")
+    assert len(caught.value.mistakes) == 1
+    assert message in str(caught.value)

@@ -239,6 +239,7 @@ def test_a_symbolic_size_that_no_call_could_have_is_refused(layer: Layer, shape:
         ("scaled_dot_product_attention", {"causal_offset": 2**31}, r"causal_offset: expected an integer from -2\^30"),
         ("formula", {"expr": "x", "variables": ["x"]}, "unknown field variables; its fields are expr"),
         ("formula", {"expr": "x", "numbers": {"n": 2}}, "unknown field numbers; its fields are expr"),
+        ("formula", {}, "expr is required"),
         ("formula", {"expr": 3}, r"expr: expected an expression as text, such as abs\(a - b\), got 3"),
         (
             "embedding",
