@@ -81,6 +81,7 @@ def build(
         raise NetspecError(f"seed: expected an integer, got {seed!r}")
     checked = _spec(spec)
     target = find_backend(backend) if isinstance(backend, str) else backend.require_installed()
+    target.check(checked.graphs)
     if weights is None:
         values = initial_weights(checked.inference, seed)
     else:
@@ -125,6 +126,7 @@ def export_onnx(
         spec = _spec(spec_or_model)
         graphs = spec.graphs
         values = initial_weights(spec.inference, seed) if weights is None else load_weights(spec.inference, weights)
+    backend.check(graphs)
     backend.export(graphs, values, path, external_data=external_data)
 
 

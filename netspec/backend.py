@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from netspec.errors import BackendError, nearest
 from netspec.graph.dims import Size, evaluate
 from netspec.graph.graph import Call, Graph, GraphPair, Node, Value
+from netspec.graph.ops import Scan
 from netspec.graph.ops.base import Op
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ Lowerings = Mapping[type[Op], Callable[..., Any]]
 # the call has updates and the framework's buffers do not change in place: (outputs, updates). NotImplemented means:
 # run the body.
 Fused = Mapping[type, Callable[..., Any]]
+
+
+CONTROL_GAPS: Mapping[type[Op], str] = {Scan: "control flow is not lowered yet"}
 
 
 class Backend(ABC):
@@ -71,7 +75,7 @@ class Backend(ABC):
     @property
     def gaps(self) -> Mapping[type[Op], str]:
         """Primitives that the backend does not have, each with the reason."""
-        return {}
+        return CONTROL_GAPS
 
     @abstractmethod
     def compile(
@@ -81,6 +85,16 @@ class Backend(ABC):
 
         Raises BackendError where the framework cannot do what is asked.
         """
+
+    def check(self, graphs: GraphPair) -> None:
+        """A BackendError with the place of the first primitive that is a gap of this backend."""
+        for graph in (graphs.inference,) if self.inference_only else (graphs.inference, graphs.training):
+            for node in graph.primitives():
+                if type(node.op) in self.gaps:
+                    origin = node.outputs[0].origin
+                    where = f"{origin.path}: " if origin else ""
+                    message = f"{where}backend {self.name} has no {node.op.name}: {self.gaps[type(node.op)]}"
+                    raise BackendError(message, origin.location if origin else None)
 
     def export(
         self,

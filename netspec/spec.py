@@ -60,7 +60,7 @@ class Spec:
         read = {value for node in whole.nodes for value in node.inputs} | {output.value for output in whole.outputs}
         layers = {
             call.path: Mistake(f"{_label(call)}: no output needs this layer", call.origin.location)
-            for call in whole.calls()
+            for call in whole.all_calls()
             if call.path in unused
         }
         inputs = [
@@ -115,4 +115,4 @@ def _label(call: Call) -> str:
 
 def _not_needed(whole: Graph, pruned: Graph) -> set[str]:
     """The paths of layers that the outputs of `pruned` do not need."""
-    return {call.path for call in whole.calls()} - {call.path for call in pruned.calls()}
+    return {call.path for call in whole.all_calls()} - {call.path for call in pruned.all_calls()}

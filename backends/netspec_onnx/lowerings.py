@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from netspec.backend import CONTROL_GAPS
 from netspec.graph import ops
 from netspec.graph.ops.base import Op
 from netspec.graph.ops.pooling import bins
@@ -323,4 +324,5 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
 
 GAPS: Mapping[type[Op], str] = {
     ops.Bernoulli: "the file is the inference graph, where nothing is drawn",
+    **CONTROL_GAPS,
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from netspec.analysis.sample import sample_sizes
 from netspec.graph.dims import Size, evaluate
 from netspec.graph.graph import Graph, Node
+from netspec.graph.ops import Scan
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class Cost:
     def flops(self) -> Size:
         """2 x MACs: a multiplication and an addition each."""
         return 2 * self.macs
+
+    def times(self, steps: Size) -> Cost:
+        """The cost of `steps` of them."""
+        return Cost(self.macs * steps, self.elementwise * steps)
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(self.macs + other.macs, self.elementwise + other.elementwise)
@@ -57,11 +62,12 @@ def count_costs(graph: Graph, dims: Mapping[str, int] | None = None) -> ModelCos
             path=call.path,
             type=call.layer.type,
             output_shape=tuple(evaluate(size, sizes) for size in call.outputs[0].shape),
-            cost=_cost(call.body, sizes),
+            cost=_cost(call.body, sizes).times(evaluate(steps, sizes)),
         )
-        for call in graph.calls()
+        for call, steps in graph.calls_and_steps()
     )
-    between = _cost((node for node in graph.nodes if isinstance(node, Node)), sizes)
+    plain = (node for node in graph.nodes if isinstance(node, Node))
+    between = _cost((node for node in plain if not isinstance(node.op, Scan)), sizes)
     return ModelCost(rows, sum((row.cost for row in rows), between))
 
 

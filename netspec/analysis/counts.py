@@ -73,7 +73,7 @@ def count_by_layer(graph: Graph) -> tuple[LayerRow, ...]:
     """One row for each layer in order; a parameter that several layers use counts at the first."""
     held = {entry.value: entry for entry in graph.state}
     rows: list[LayerRow] = []
-    for call in graph.calls():
+    for call in graph.all_calls():
         own = [held.pop(value) for value in (*call.params.values(), *call.buffers.values()) if value in held]
         sizes = {entry.path: math.prod(entry.value.shape) for entry in own}
         params = [entry for entry in own if isinstance(entry, Param)]

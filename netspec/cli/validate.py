@@ -58,7 +58,7 @@ def validate(
 def _fine(file: str, spec: Spec) -> str:
     from netspec.analysis.counts import count_params
 
-    layers, total = len(list(spec.inference.calls())), count_params(spec.inference).total
+    layers, total = len(list(spec.inference.all_calls())), count_params(spec.inference).total
     return f"{printable(file)}: ok, {layers:,} layers, {total:,} parameters\n"
 
 

@@ -64,6 +64,7 @@ def make_case(
 def evaluate_reference(case: Case, dtype: FloatType) -> Reference:
     """The float64 reference of a case; to judge float32, also how far float32 roundings move it."""
     backend = find_backend(REFERENCE)
+    backend.check(case.graphs)
     exact = backend.compile(case.graphs, case.weights, "float64").evaluate(case.inputs, *_asked(case))
     return reference(case.graph, case.sizes, exact, _rounded(case, backend) if dtype == "float32" else ())
 

@@ -12,6 +12,7 @@ from netspec.expand.freezing import OwnFrozen, own_frozen
 from netspec.expand.loops import copies, expand_loop
 from netspec.expand.names import BROKEN, Names, Result
 from netspec.expand.reading import FAILED, Given, Outcome, Reader, Reads, bind, stand_in
+from netspec.expand.scanning import scan
 from netspec.expand.units import Application, GroupUnit, Unit, find_unit
 from netspec.expressions.parser import contains
 from netspec.graph.graph import Value
@@ -64,7 +65,7 @@ class Body:
         self.context.charge(entry.location)
         if entry.name is not None and entry.name.value == SPLICE and self._is_spliced(entry):
             return self._splice(entry, frame, before), ""
-        if entry.loop is not None:
+        if entry.loop is not None and entry.loop.kind != "scan":
             return expand_loop(self, entry, frame, before)
         if not self.present(entry, frame.scope):
             return self.name_absent(entry, frame, before, self.unnamed(entry))
@@ -119,6 +120,8 @@ class Body:
         if ready is None:
             return FAILED
         assert unit is not None
+        if entry.loop is not None and entry.loop.kind == "scan":
+            return Outcome(scan(unit, entry.loop.node, ready), ready)
         return Outcome(unit.call(ready), ready)
 
     def _unit(self, at: Application) -> Unit:

@@ -165,8 +165,6 @@ def expand_loop(body: Body, entry: EntrySpec, frame: Frame, before: Reads) -> tu
     assert entry.loop is not None
     written = None if entry.name is None else entry.name.value
     label = body.unnamed(entry) if entry.name is None else printable(str(written)[:64])
-    if entry.loop.kind == "scan":
-        raise LanguageError(f"{label}: scan: this version of netspec does not have it yet", entry.loop.node.location)
     if entry.name is None or (isinstance(written, str) and contains(written)):
         turns = copies(entry.loop, frame.scope, label)
         return Copies(body, entry, frame, label, turns, None).expand(before), ""

@@ -22,7 +22,7 @@ def check_whole(graph: Graph, spec: ModelSpec, scope: Mapping[str, Plain]) -> No
 def _clashes(graph: Graph) -> list[Mistake]:
     """Layers with the path of a parameter: `a` with a weight, and `a.weight`. A torch module cannot hold both."""
     layers: dict[str, Location | None] = {}
-    for call in graph.calls():
+    for call in graph.all_calls():
         path = call.path
         if "" in call.params or "" in call.buffers:  # it is no module: the tensor itself has its path
             path = path.rpartition(".")[0]
@@ -39,7 +39,7 @@ def _clashes(graph: Graph) -> list[Mistake]:
 def _unused_initializers(graph: Graph, spec: ModelSpec, scope: Mapping[str, Plain]) -> list[Mistake]:
     """Names in the `init` of defaults that none of the layers of that type has as a parameter."""
     parameters: dict[str, set[str]] = {}
-    for call in graph.calls():
+    for call in graph.all_calls():
         parameters.setdefault(call.layer.type, set()).update(call.params)
     found: list[Mistake] = []
     for defaults in spec.defaults:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from netspec.graph.graph import (
     Output,
     Param,
     Requirement,
+    ScanBody,
     Value,
 )
 from netspec.graph.indices import index_requirements
@@ -60,6 +62,7 @@ from netspec.graph.ops import (
     Relu,
     Reshape,
     Rsqrt,
+    Scan,
     Select,
     Sigmoid,
     Sin,
@@ -178,6 +181,55 @@ class Builder:
             )
         )
         return outputs
+
+    @contextmanager
+    def steps(self) -> Iterator[list[Node | Call]]:
+        """What is built within it becomes the body of a `scan`; updates of buffers are refused there."""
+        outside, moved = self._nodes, dict(self._current)
+        self._nodes = []
+        try:
+            yield self._nodes
+        finally:
+            self._nodes = outside
+        for path, value in self._current.items():
+            if value is not moved.get(path, self._state[path].value):
+                origin = self._state[path].value.origin
+                message = f"{path} would be updated at every step of a scan, which is not supported: freeze it"
+                raise NetspecError(message, origin.location if origin else None)
+
+    def inside(self, type: TensorType, origin: Origin) -> Value:
+        """A value that the body of a scan is given."""
+        return Value(check_type(type), origin, self)
+
+    def scan(
+        self,
+        body: ScanBody,
+        given: Sequence[Value],
+        slice_axes: Sequence[int],
+        stack_axes: Sequence[int],
+        origin: Origin,
+    ) -> tuple[Value, ...]:
+        """Emit a Scan of `body` over `given`; what it reads of the graph around it besides is found here."""
+        known = {*body.inputs, *(value for node in body.nodes for value in node.outputs)}
+        known |= {value for node in body.nodes if isinstance(node, Call) for value in node.updates.values()}
+        read: dict[Value, None] = {}
+        for node in body.nodes:
+            state = (*node.params.values(), *node.buffers.values()) if isinstance(node, Call) else ()
+            read.update(dict.fromkeys((*node.inputs, *state)))
+        read.update(dict.fromkeys(body.outputs))
+        around = tuple(value for value in read if value not in known)
+        op = Scan(
+            replace(body, inputs=(*body.inputs, *around)),
+            tuple(slice_axes),
+            tuple(stack_axes),
+            len(body.outputs) - len(stack_axes),
+        )
+        inputs = (*given, *around)
+        types = op.infer(*(value.type for value in inputs))
+        node = Node(op, inputs, tuple(Value(check_type(type), origin, self) for type in types))
+        self._producers.update(dict.fromkeys(node.outputs, node))
+        self._nodes.append(node)
+        return node.outputs
 
     def finish(self, outputs: Mapping[str, Value]) -> Graph:
         """The graph with these outputs, in this order. Raises ShapeError where an index that it computes is never in

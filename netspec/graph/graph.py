@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netspec.errors import Location
-from netspec.graph.dims import is_symbol
+from netspec.graph.dims import Size, is_symbol
 from netspec.graph.ops.base import Op
+from netspec.graph.ops.control import Scan, scan_steps
 from netspec.graph.types import TensorType
 
 if TYPE_CHECKING:
@@ -162,6 +163,32 @@ class Call:
 
 
 @dataclass(frozen=True, eq=False)
+class ScanBody:
+    """What a Scan runs at each step. `inputs` are its own values, and behind them values of the graph around it that it
+    reads as they are."""
+
+    inputs: tuple[Value, ...]
+    nodes: tuple[Node | Call, ...]
+    outputs: tuple[Value, ...]
+
+    @property
+    def input_types(self) -> tuple[TensorType, ...]:
+        return tuple(value.type for value in self.inputs)
+
+    @property
+    def output_types(self) -> tuple[TensorType, ...]:
+        return tuple(value.type for value in self.outputs)
+
+    def cost(self, rule: str) -> Size:
+        """What one step costs by the rule `macs` or `elementwise` of the primitives."""
+        total: Size = 0
+        for node in primitives(self.nodes):
+            types = (tuple(value.type for value in values) for values in (node.inputs, node.outputs))
+            total = total + getattr(node.op, rule)(*types)
+        return total
+
+
+@dataclass(frozen=True, eq=False)
 class Requirement:
     """Something that only the sizes of a call can tell: `size >= at_least`, else `message` is the user's mistake."""
 
@@ -197,16 +224,20 @@ class Graph:
         return tuple(held for held in self.state if isinstance(held, Buffer))
 
     def primitives(self) -> Iterator[Node]:
-        """All primitives in order, the bodies of calls included."""
-        for node in self.nodes:
-            if isinstance(node, Call):
-                yield from node.body
-            else:
-                yield node
+        """All primitives in order, the bodies of calls included; a Scan is one."""
+        return primitives(self.nodes)
 
     def calls(self) -> Iterator[Call]:
-        """All layers in order."""
+        """All layers in order, without those that a Scan runs."""
         return (node for node in self.nodes if isinstance(node, Call))
+
+    def all_calls(self) -> Iterator[Call]:
+        """All layers in order, those that a Scan runs among them."""
+        return (call for call, _ in self.calls_and_steps())
+
+    def calls_and_steps(self) -> Iterator[tuple[Call, Size]]:
+        """All layers in order, each with how often a Scan runs it."""
+        return _calls(self.nodes, 1)
 
     def symbols(self) -> dict[str, tuple[Input, int]]:
         """For each symbolic dimension the first input, and its axis, that shows its size."""
@@ -232,3 +263,21 @@ class GraphPair:
     @property
     def name(self) -> str:
         return self.inference.name
+
+
+def primitives(nodes: Iterable[Node | Call]) -> Iterator[Node]:
+    """All primitives in order, the bodies of calls included."""
+    for node in nodes:
+        if isinstance(node, Call):
+            yield from node.body
+        else:
+            yield node
+
+
+def _calls(nodes: Iterable[Node | Call], steps: Size) -> Iterator[tuple[Call, Size]]:
+    for node in nodes:
+        if isinstance(node, Call):
+            yield node, steps
+        elif isinstance(node.op, Scan):
+            turns = scan_steps([value.type for value in node.inputs], node.op.slice_axes)
+            yield from _calls(node.op.body.nodes, steps * turns)

@@ -6,30 +6,36 @@ from collections.abc import Iterable, Iterator
 
 from netspec.errors import ShapeError
 from netspec.graph.dims import Size, bounds, compare
-from netspec.graph.graph import Node, Origin, Requirement, Value
+from netspec.graph.graph import Node, Origin, Requirement, Value, primitives
+from netspec.graph.ops.control import Scan
 
 
-def read_as_indices(primitives: Iterable[Node]) -> dict[Value, Size]:
+def read_as_indices(nodes: Iterable[Node]) -> dict[Value, Size]:
     """For each value that is read as an index: the smallest bound of all that read it.
 
     Followed backwards through primitives that only move elements.
     """
     found: dict[Value, Size] = {}
-    for node in reversed(list(primitives)):
+    for node in reversed(list(nodes)):
         for position, bound in node.op.index_bounds(tuple(value.type for value in node.inputs)).items():
             _lower(found, node.inputs[position], bound)
+        if isinstance(node.op, Scan):
+            inner = read_as_indices(primitives(node.op.body.nodes))
+            for inside, value in zip(node.op.body.inputs, node.inputs, strict=True):
+                if inside in inner:
+                    _lower(found, value, inner[inside])
         if node.op.moves_elements and node.outputs[0] in found:
             for value in node.inputs:
                 _lower(found, value, found[node.outputs[0]])
     return found
 
 
-def index_requirements(primitives: Iterable[Node]) -> Iterator[Requirement]:
+def index_requirements(given: Iterable[Node]) -> Iterator[Requirement]:
     """What a call must ensure so that the indices which a graph computes itself are in range.
 
     Raises ShapeError where no call can.
     """
-    nodes = list(primitives)
+    nodes = list(given)
     found = read_as_indices(nodes)
     for node in nodes:
         ends = node.op.index_range(tuple(value.type for value in node.inputs))

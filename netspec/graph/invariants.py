@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from netspec.graph.graph import Buffer, Call, Graph, GraphPair, Node, Param, Value
+from netspec.graph.ops.control import Scan
 
 
 def check_graph(graph: Graph) -> Graph:
@@ -19,11 +20,7 @@ def check_graph(graph: Graph) -> Graph:
     assert len(set(given)) == len(given), "two outputs with one name"
     _check_once(graph)
     defined = {entry.value for entry in graph.inputs} | {held.value for held in graph.state}
-    for node in graph.nodes:
-        if isinstance(node, Call):
-            _check_call(node, defined)
-        else:
-            _check_node(node, defined)
+    _check_nodes(graph.nodes, defined)
     assert all(output.value in defined for output in graph.outputs), "an output that nothing computes"
     by_path = {buffer.path: buffer.value for buffer in graph.buffers}
     for path, value in graph.updates.items():
@@ -62,6 +59,14 @@ def _check_once(graph: Graph) -> None:
     assert len(set(seen)) == len(seen), "a value computed twice"
 
 
+def _check_nodes(nodes: Iterable[Node | Call], defined: set[Value]) -> None:
+    for node in nodes:
+        if isinstance(node, Call):
+            _check_call(node, defined)
+        else:
+            _check_node(node, defined)
+
+
 def _check_call(call: Call, defined: set[Value]) -> None:
     _all_defined(call.inputs, defined, call.path)
     _all_defined(call.params.values(), defined, call.path)
@@ -77,6 +82,8 @@ def _check_call(call: Call, defined: set[Value]) -> None:
 
 def _check_node(node: Node, defined: set[Value]) -> None:
     _all_defined(node.inputs, defined, node.op.name)
+    if isinstance(node.op, Scan):
+        _check_nodes(node.op.body.nodes, set(node.op.body.inputs))
     types = node.op.infer(*(value.type for value in node.inputs))
     assert types == tuple(value.type for value in node.outputs), f"{node}: its shape rule gives {types}"
     defined.update(node.outputs)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from netspec.graph.folding import Computed
-from netspec.graph.graph import Call, Graph, Node, Value
+from netspec.graph.graph import Call, Graph, Node, Value, primitives
+from netspec.graph.ops.control import Scan
 
 
 def print_graph(graph: Graph) -> str:
@@ -30,11 +31,7 @@ def _lines(graph: Graph) -> Iterator[str]:
     for buffer in graph.buffers:
         yield f"  {buffer.path}: {buffer.value.type} = {describe(buffer.initializer)}"
     yield "nodes"
-    for node in graph.nodes:
-        if isinstance(node, Call):
-            yield from _call_lines(node, names)
-        else:
-            yield f"  {_node_line(node, names)}"
+    yield from _nodes_lines(graph.nodes, names)
     yield "outputs"
     for output in graph.outputs:
         yield f"  {output.name}: {output.value.type} = {names[output.value]}"
@@ -42,6 +39,34 @@ def _lines(graph: Graph) -> Iterator[str]:
         yield f"  update {path} = {names[value]}"
     for requirement in graph.requirements:
         yield f"  require {requirement.size} >= {requirement.at_least} for {requirement.origin.path}"
+
+
+def _nodes_lines(nodes: Iterable[Node | Call], names: dict[Value, str]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, Call):
+            yield from _call_lines(node, names)
+        elif isinstance(node.op, Scan):
+            yield from _scan_lines(node, node.op, names)
+        else:
+            yield f"  {_node_line(node, names)}"
+
+
+def _scan_lines(node: Node, op: Scan, names: dict[Value, str]) -> Iterator[str]:
+    """A scan, what its body calls what it is given, and the body."""
+    first = node.outputs[0].origin
+    where = f"  # {first.location}" if first and first.location else ""
+    yield f"  {first.path if first else 'scan'}: scan{where}"
+    for position, (inside, value) in enumerate(zip(op.body.inputs, node.inputs, strict=True)):
+        sliced = position < len(op.slice_axes)
+        how = f"slices along {op.slice_axes[position]} of {names[value]}" if sliced else names[value]
+        if inside is not value:
+            yield f"    {names[inside]}: {inside.type} = {how}"
+    for line in _nodes_lines(op.body.nodes, names):
+        yield f"  {line}"
+    for position, (inside, value) in enumerate(zip(op.body.outputs, node.outputs, strict=True)):
+        stacked = position - op.carried
+        how = f"{names[inside]} stacked along {op.stack_axes[stacked]}" if stacked >= 0 else f"the last {names[inside]}"
+        yield f"    {names[value]} = {how}: {value.type}"
 
 
 def _call_lines(call: Call, names: dict[Value, str]) -> Iterator[str]:
@@ -65,10 +90,18 @@ def _node_line(node: Node, names: dict[Value, str]) -> str:
 def _names(graph: Graph) -> dict[Value, str]:
     names = {entry.value: entry.name for entry in graph.inputs}
     names |= {entry.value: entry.path for entry in graph.state}
-    for node in graph.primitives():
+    _add_names(graph.primitives(), names)
+    return names
+
+
+def _add_names(nodes: Iterable[Node], names: dict[Value, str]) -> None:
+    for node in nodes:
+        if isinstance(node.op, Scan):
+            for value in node.op.body.inputs:
+                names.setdefault(value, f"%{len(names)}")
+            _add_names(primitives(node.op.body.nodes), names)
         for value in node.outputs:
             names[value] = f"%{len(names)}"
-    return names
 
 
 def describe(configuration: Any) -> str:

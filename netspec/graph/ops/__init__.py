@@ -2,6 +2,7 @@
 
 from netspec.graph.ops.base import Op
 from netspec.graph.ops.constants import Arange, Array, Expand
+from netspec.graph.ops.control import Scan
 from netspec.graph.ops.einsum import Einsum
 from netspec.graph.ops.elementwise import (
     Abs,
@@ -48,6 +49,7 @@ PRIMITIVES: tuple[type[Op], ...] = (
     *(Sum, Mean, Max, ElementCount),
     *(Reshape, Permute, Concat),
     *(Gather, Select, TopK, OneHot),
+    Scan,
 )
 
 __all__ = [
@@ -91,6 +93,7 @@ __all__ = [
     "Relu",
     "Reshape",
     "Rsqrt",
+    "Scan",
     "Select",
     "Sigmoid",
     "Sin",
