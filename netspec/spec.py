@@ -75,6 +75,12 @@ class Spec:
     def __repr__(self) -> str:
         return f"<netspec.Spec {self.name} from {self.file}>"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the picture and the table of the model."""
+        from netspec.draw.page import page
+
+        return page(self.inference)
+
 
 def load(
     path: str | os.PathLike[str], params: Mapping[str, Any] | None = None, freeze: Sequence[str] | None = None

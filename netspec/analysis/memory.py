@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from netspec.analysis.sample import sample_sizes
 from netspec.graph.dims import Dim, Size, compare, evaluate
-from netspec.graph.graph import Call, Graph, Node, Value
+from netspec.graph.flow import path_of
+from netspec.graph.graph import Graph, Value
 from netspec.graph.types import DType, TensorType
 
 # The model's float type is float32 unless a user asks for another one.
@@ -38,34 +40,41 @@ def activation_memory(graph: Graph, dims: Mapping[str, int] | None = None) -> Ac
     `sample_sizes` does.
     """
     sizes = sample_sizes(graph, dims)
+    known = {held.value for held in graph.state} | {entry.value for entry in graph.inputs}
+    made = dict.fromkeys(value for node in graph.nodes for value in node.outputs if value not in known)
+    total = sum((tensor_bytes(value.type, sizes) for value in made), start=cast(Size, 0))
+    return inference_moments(graph, sizes).memory(total)
+
+
+def inference_moments(graph: Graph, sizes: Mapping[str, Size], float_bytes: int = 4) -> Moments:
+    """The moments of one pass of an inference graph that may be its peak, as `activation_memory` counts them."""
     last_reader = _last_readers(graph)
     known = {held.value for held in graph.state} | {entry.value for entry in graph.inputs}
     due: dict[int, Size] = {}  # bytes that die once the node at this position has run; -1: that nothing reads
     live: Size = 0
-    total: Size = 0
     for entry in graph.inputs:
-        size = _bytes(entry.value.type, sizes)
+        size = tensor_bytes(entry.value.type, sizes, float_bytes)
         live = live + size
         last = last_reader.get(entry.value, -1)
         due[last] = due.get(last, 0) + size
-    moments = _Moments()
+    moments = Moments()
     moments.add(live, "inputs")
     live = live - due.pop(-1, 0)
     for position, node in enumerate(graph.nodes):
         for value in node.outputs:
             if value not in known:
                 known.add(value)
-                size = _bytes(value.type, sizes)
-                total, live = total + size, live + size
+                size = tensor_bytes(value.type, sizes, float_bytes)
+                live = live + size
                 last = last_reader.get(value, position)
                 due[last] = due.get(last, 0) + size
-        moments.add(live, _name(node))
+        moments.add(live, path_of(node))
         live = live - due.pop(position, 0)
-    return moments.memory(total)
+    return moments
 
 
 @dataclass
-class _Moments:
+class Moments:
     """The moments that may be the peak: none of them is known to be at most another."""
 
     highest: list[tuple[Size, str]] = field(default_factory=list)
@@ -76,6 +85,10 @@ class _Moments:
         self.highest = [(other, at) for other, at in self.highest if not compare(other, "<=", live)]
         self.highest.append((live, where))
 
+    def peak(self, sizes: Mapping[str, int]) -> int:
+        """The most bytes of all moments, with a size for every symbol."""
+        return max(int(evaluate(live, sizes)) for live, _ in self.highest)
+
     def memory(self, total: Size) -> ActivationMemory:
         (first, at), *others = self.highest
         if not others:
@@ -85,9 +98,10 @@ class _Moments:
         return ActivationMemory(total, None, None, tuple(sorted(symbols)))
 
 
-def _bytes(type: TensorType, sizes: Mapping[str, Size]) -> Size:
+def tensor_bytes(type: TensorType, sizes: Mapping[str, Size], float_bytes: int = 4) -> Size:
+    """The bytes of a tensor, with `float_bytes` for each number of the model's float type."""
     size: Size = evaluate(type.size, sizes)
-    return size * BYTES[type.dtype]
+    return size * (float_bytes if type.dtype == "float" else BYTES[type.dtype])
 
 
 def _last_readers(graph: Graph) -> dict[Value, int]:
@@ -97,7 +111,3 @@ def _last_readers(graph: Graph) -> dict[Value, int]:
         last.update(dict.fromkeys(node.inputs, position))
     last.update({output.value: len(graph.nodes) for output in graph.outputs})
     return last
-
-
-def _name(node: Node | Call) -> str:
-    return node.path if isinstance(node, Call) else node.op.name

@@ -9,9 +9,11 @@ import typer
 
 from netspec.cli.backends import list_backends
 from netspec.cli.count_params import count_params
+from netspec.cli.diff import diff
 from netspec.cli.export import export_onnx
 from netspec.cli.failures import BAD_INPUT
 from netspec.cli.output import emit, note
+from netspec.cli.plot import plot
 from netspec.cli.show import show
 from netspec.cli.summary import summary
 from netspec.cli.validate import validate
@@ -51,7 +53,11 @@ def application() -> typer.Typer:
     app.command("count-params", epilog="Example: netspec count-params specs/lenet.yaml --set classes=26 --by layer")(
         count_params
     )
-    app.command("summary", epilog="Example: netspec summary specs/cnn_mnist.yaml")(summary)
+    app.command("summary", epilog="Example: netspec summary specs/cnn_mnist.yaml --memory --batch 64 --optimizer adam")(
+        summary
+    )
+    app.command("plot", epilog="Example: netspec plot specs/residual.yaml -o residual.svg --depth 1")(plot)
+    app.command("diff", epilog="Example: netspec diff specs/lenet.yaml specs/lenet.yaml --set-b classes=26")(diff)
     app.command("verify", epilog="Example: netspec verify specs/residual.yaml --train --dtype float64")(verify)
     app.command("backends", epilog="Example: netspec backends")(list_backends)
     export = typer.Typer(help="Write a model as a file that other programs read.", rich_markup_mode=None)

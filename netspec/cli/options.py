@@ -29,7 +29,9 @@ FreezeOption = Annotated[
 ]
 DimOption = Annotated[
     list[str] | None,
-    typer.Option("--dim", metavar="NAME=N", help="The size of a symbolic dimension: --dim time=128. Repeatable."),
+    typer.Option(
+        "--dim", "--size", metavar="NAME=N", help="The size of a symbolic dimension: --dim time=128. Repeatable."
+    ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="A table for people, or JSON for programs.")]
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from netspec.analysis.choices import FloatType, Optimizer
 from netspec.cli.count_params import shape_json, totals
-from netspec.cli.options import DimOption, FormatOption, FreezeOption, SetOption, SpecOption, load, parse_dims
+from netspec.cli.failures import DISAGREEMENT
+from netspec.cli.options import DimOption, Format, FormatOption, FreezeOption, SetOption, SpecOption, load, parse_dims
 from netspec.cli.output import emit, emit_json
 from netspec.cli.table import Column, Table, number
+from netspec.errors import NetspecError
 from netspec.graph.dims import Size, format_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from netspec.analysis.costs import Cost, ModelCost
     from netspec.analysis.counts import LayerRow, ParamCount
     from netspec.analysis.memory import ActivationMemory
+    from netspec.cli.memory import Memory
+    from netspec.graph.graph import Graph
 
 LEGEND = """\
 FLOPs are 2 x MACs, the multiply-adds of matrix products and convolutions.
@@ -24,6 +33,24 @@ Elementwise is all other arithmetic, one operation for each number computed.
 def summary(
     spec: SpecOption,
     dims: DimOption = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, metavar="N", show_default=False, help="Short for --dim batch=N.")
+    ] = None,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="What weights, gradients, optimizer and activations take.")
+    ] = False,
+    optimizer: Annotated[
+        Optimizer | None, typer.Option("--optimizer", show_default="sgd", help="For --memory, which it implies.")
+    ] = None,
+    dtype: Annotated[
+        FloatType | None, typer.Option("--dtype", show_default="float32", help="For --memory, which it implies.")
+    ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            "--fit", metavar="SIZE", show_default=False, help="The largest batch in so much memory: --fit 8GiB."
+        ),
+    ] = None,
     assignments: SetOption = None,
     freeze: FreezeOption = None,
     output_format: FormatOption = "table",
@@ -32,36 +59,62 @@ def summary(
 
     Output shapes, parameters, MACs, FLOPs, elementwise operations, and the memory that activations take, for inference
     of one sample: the symbol batch is 1. Other symbolic dimensions get a size by --dim, else the figures are
-    polynomials in them. FLOPs are 2 x MACs of matrix products and convolutions.
+    polynomials in them. FLOPs are 2 x MACs of matrix products and convolutions. With --memory also what a training
+    step takes; the exit status is 1 where nothing fits into --fit.
     """
+    from netspec.analysis.sample import BATCH
+
+    loaded = load(spec, assignments, freeze)
+    given = parse_dims(dims or ())
+    if batch is not None:
+        if BATCH in given:
+            raise NetspecError("--batch and --dim batch are the same: give one of them")
+        given[BATCH] = batch
+    measured: Memory | None = None
+    if memory or any(option is not None for option in (optimizer, dtype, fit)):
+        from netspec.cli.memory import measure
+
+        measured = measure(loaded, given, dtype, optimizer, fit)
+    _print(loaded.inference, given, measured, output_format)
+    if measured is not None and not measured.fits:
+        raise typer.Exit(DISAGREEMENT)
+
+
+def _print(graph: Graph, given: Mapping[str, int], measured: Memory | None, output_format: Format) -> None:
     from netspec.analysis.costs import count_costs
     from netspec.analysis.counts import count_by_layer, count_params
     from netspec.analysis.memory import activation_memory
     from netspec.analysis.sample import sample_sizes
 
-    graph = load(spec, assignments, freeze).inference
-    given = parse_dims(dims or ())
     sizes = sample_sizes(graph, given)
     costs, memory = count_costs(graph, given), activation_memory(graph, given)
     counted, layers = count_params(graph), count_by_layer(graph)
     if output_format == "json":
-        emit_json(
-            {
-                "name": graph.name,
-                "dims": {name: _size_json(size) for name, size in sizes.items()},
-                **totals(counted),
-                **_cost_json(costs.total),
-                "activation_bytes": _size_json(memory.total),
-                "peak_activation_bytes": None if memory.peak is None else _size_json(memory.peak),
-                "peak_at": memory.peak_at,
-                "peak_needs_dims": list(memory.undecided),
-                "rows": _rows_json(layers, costs),
-            }
-        )
+        data: dict[str, Any] = {
+            "name": graph.name,
+            "dims": {name: _size_json(size) for name, size in sizes.items()},
+            **totals(counted),
+            **_cost_json(costs.total),
+            "activation_bytes": _size_json(memory.total),
+            "peak_activation_bytes": None if memory.peak is None else _size_json(memory.peak),
+            "peak_at": memory.peak_at,
+            "peak_needs_dims": list(memory.undecided),
+        }
+        if measured is not None:
+            from netspec.cli.memory import memory_json
+
+            data["memory"] = memory_json(measured)
+        emit_json({**data, "rows": _rows_json(layers, costs)})
         return
     stated = ", ".join(f"{name} = {size}" for name, size in sizes.items() if isinstance(size, int))
     emit(f"{graph.name}: inference of one sample" + (f", {stated}" if stated else "") + "\n\n")
-    emit(f"{_table(layers, costs, counted)}\n{LEGEND}{_memory_text(memory)}")
+    emit(f"{_table(layers, costs, counted)}\n{LEGEND}")
+    if measured is None:
+        emit(_memory_text(memory))
+    else:
+        from netspec.cli.memory import memory_text
+
+        emit(f"\n{memory_text(measured)}")
 
 
 def _table(layers: tuple[LayerRow, ...], costs: ModelCost, counted: ParamCount) -> Table:

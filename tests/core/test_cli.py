@@ -175,7 +175,17 @@ def test_version(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("validate",), ("show",), ("count-params",), ("summary",), ("verify",), ("backends",), ("export", "onnx")],
+    [
+        (),
+        ("validate",),
+        ("show",),
+        ("count-params",),
+        ("summary",),
+        ("plot",),
+        ("verify",),
+        ("backends",),
+        ("export", "onnx"),
+    ],
 )
 def test_help_has_an_example_of_each_command(run: Run, arguments: tuple[str, ...]) -> None:
     status, out, err = run(*arguments, "--help")

@@ -96,17 +96,29 @@ FRAMEWORK_FREE = [
     ["count-params", LENET, "--by", "layer"],
     ["count-params", LENET, "--by", "parameter", "--format", "json"],
     ["summary", LENET],
+    ["summary", LENET, "--memory", "--fit", "1GiB"],
+    ["plot", LENET],
+    ["diff", LENET, LENET],
 ]
 
 
 @pytest.mark.parametrize("arguments", FRAMEWORK_FREE, ids=" ".join)
-def test_commands_that_need_no_framework_load_none(arguments: list[str]) -> None:
+def test_commands_that_need_no_framework_load_none(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     loaded = loaded_after(f"from netspec.cli import main; assert main({arguments}) == 0")
     assert loaded & (FRAMEWORKS | {"numpy", "rich", "safetensors"}) == set()
 
 
 def test_the_list_of_backends_loads_no_framework() -> None:
     assert loaded_after("from netspec.cli import main; assert main(['backends']) == 0") & FRAMEWORKS == set()
+
+
+def test_a_count_loads_nothing_that_it_does_not_need() -> None:
+    others = "('netspec.draw', 'netspec.analysis.memory', 'netspec.analysis.difference')"
+    code = f"import sys; from netspec.cli import main; assert main(['count-params', {LENET!r}]) == 0"
+    loaded_after(f"{code}; assert not [name for name in sys.modules if name.startswith({others})]")
 
 
 def test_the_package_of_the_command_line_is_light() -> None:

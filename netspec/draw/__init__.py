@@ -1,0 +1,1 @@
+"""Pictures of a graph: folded to an outline, laid out in layers, written as SVG."""
