@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netspec.api import build, count_params, export_onnx, load, loads, verify
+from netspec.api import (
+    build,
+    count_params,
+    export_onnx,
+    load,
+    load_weights,
+    loads,
+    verify,
+    weights_from_flax,
+    weights_from_keras,
+)
 from netspec.errors import NetspecError
 
 if TYPE_CHECKING:
@@ -13,7 +23,20 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Model", "NetspecError", "Spec", "build", "count_params", "export_onnx", "load", "loads", "verify"]
+__all__ = [
+    "Model",
+    "NetspecError",
+    "Spec",
+    "build",
+    "count_params",
+    "export_onnx",
+    "load",
+    "load_weights",
+    "loads",
+    "verify",
+    "weights_from_flax",
+    "weights_from_keras",
+]
 
 
 def __getattr__(name: str) -> Any:

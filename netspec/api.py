@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from netspec.compare.report import Report
     from netspec.model import Model
     from netspec.spec import Spec
+    from netspec.weights.convert import Converted
+    from netspec.weights.initial import Arrays
+    from netspec.weights.load import Loaded
 
 Path = str | os.PathLike[str]
 
@@ -57,6 +60,9 @@ def build(
     dtype: FloatType = "float32",
     device: str | None = None,
     weights: Path | Mapping[str, Any] | None = None,
+    only: Sequence[str] | None = None,
+    skip: Sequence[str] | None = None,
+    allow_nonfinite: bool = False,
 ) -> Model:
     """Compile a spec into a native model of a backend.
 
@@ -65,14 +71,17 @@ def build(
         seed: of the initial weights, which are the same on every backend, bit for bit.
         dtype: the model's float type.
         device: a name of the framework's own, such as `cuda:0`; its default where None.
-        weights: instead of initial ones, a .safetensors file or arrays by path, in torch's layout.
+        weights: instead of initial ones, a .safetensors file or arrays by path, in torch's layout. They are exactly
+            the model's, or refused.
+        only, skip: globs over paths, as those of `freeze`: what they leave out of `weights` starts from `seed`. It is
+            listed with a warning of the logger `netspec`.
+        allow_nonfinite: take weights with NaN or infinities.
 
     Raises:
         NetspecError: for a bad spec, a backend that is not installed or cannot do it, weights that do not fit.
     """
     from netspec.backend import FLOAT_TYPES, find_backend
     from netspec.errors import BackendError, NetspecError, nearest
-    from netspec.weights.initial import initial_weights, load_weights
 
     if dtype not in FLOAT_TYPES:
         known = ", ".join(FLOAT_TYPES)
@@ -82,10 +91,7 @@ def build(
     checked = _spec(spec)
     target = find_backend(backend) if isinstance(backend, str) else backend.require_installed()
     target.check(checked.graphs)
-    if weights is None:
-        values = initial_weights(checked.inference, seed)
-    else:
-        values = load_weights(checked.inference, weights)
+    values = _weights(checked, weights, only, skip, seed, allow_nonfinite)
     model = target.compile(checked.graphs, values, dtype, device)
     if model.dtype != dtype:
         raise BackendError(f"backend {target.name} computes in {model.dtype}, not in {dtype}")
@@ -98,6 +104,9 @@ def export_onnx(
     weights: Path | Mapping[str, Any] | None = None,
     seed: int = 0,
     external_data: bool = False,
+    only: Sequence[str] | None = None,
+    skip: Sequence[str] | None = None,
+    allow_nonfinite: bool = False,
 ) -> None:
     """Write a model as one ONNX file (opset 21 or later), atomically.
 
@@ -108,6 +117,7 @@ def export_onnx(
         weights: a .safetensors file or arrays by path instead of initial ones; not with a model.
         seed: of the initial weights.
         external_data: put the weights in a file beside it, as ONNX wants above 2 GiB.
+        only, skip, allow_nonfinite: as in `build`.
 
     Raises:
         NetspecError: where the `onnx` extra is missing, or the model cannot be written.
@@ -115,17 +125,16 @@ def export_onnx(
     from netspec.backend import find_backend
     from netspec.errors import NetspecError
     from netspec.model import Model
-    from netspec.weights.initial import initial_weights, load_weights
 
     backend = find_backend("onnx")
     if isinstance(spec_or_model, Model):
-        if weights is not None:
+        if not (weights is None and only is None and skip is None):
             raise NetspecError("a model brings its own weights: give weights, or a model, not both")
         graphs, values = spec_or_model.graphs, spec_or_model.weights()
     else:
         spec = _spec(spec_or_model)
         graphs = spec.graphs
-        values = initial_weights(spec.inference, seed) if weights is None else load_weights(spec.inference, weights)
+        values = _weights(spec, weights, only, skip, seed, allow_nonfinite)
     backend.check(graphs)
     backend.export(graphs, values, path, external_data=external_data)
 
@@ -137,6 +146,9 @@ def verify(
     train: bool = False,
     data: Mapping[str, Any] | None = None,
     dims: Mapping[str, int] | None = None,
+    weights: Path | Mapping[str, Any] | None = None,
+    only: Sequence[str] | None = None,
+    skip: Sequence[str] | None = None,
 ) -> Report:
     """Run a model on every backend, each in a process of its own, and compare with the float64 reference.
 
@@ -148,6 +160,8 @@ def verify(
         train: compare the training graph, its random masks given from outside.
         data: arrays by input name; drawn where None.
         dims: sizes for symbolic dimensions where inputs are drawn.
+        weights: a .safetensors file or arrays by path; drawn where None.
+        only, skip: as in `build`, with seed 0.
 
     Returns:
         A Report: `agree`, and for each backend the largest errors and the first node that differs.
@@ -160,7 +174,97 @@ def verify(
 
     if data is not None and not isinstance(data, Mapping):
         raise NetspecError("data: expected a mapping from the names of the inputs to arrays")
-    return compare(_spec(spec), [backends] if isinstance(backends, str) else backends, dtype, train, data, dims)
+    checked = _spec(spec)
+    values = None if weights is None and not only and not skip else _weights(checked, weights, only, skip, 0, False)
+    return compare(checked, [backends] if isinstance(backends, str) else backends, dtype, train, data, dims, values)
+
+
+def load_weights(
+    spec: Spec | Path,
+    weights: Path | Mapping[str, Any],
+    only: Sequence[str] | None = None,
+    skip: Sequence[str] | None = None,
+    seed: int = 0,
+    allow_nonfinite: bool = False,
+) -> Loaded:
+    """Read and check the weights of a spec as `build` does, without building.
+
+    Returns:
+        `arrays`, all weights by path; `initial`, the paths that keep the initial values of `seed`; `unused`, the
+        tensors of `weights` that were left out.
+
+    Raises:
+        NetspecError: for a bad spec, or weights that do not fit.
+    """
+    from netspec.weights.load import load_weights as load_arrays
+    from netspec.weights.selection import selection
+
+    return load_arrays(_spec(spec).inference, weights, selection(only, skip), seed, allow_nonfinite)
+
+
+def weights_from_flax(spec: Spec | Path, tree: Mapping[Any, Any], rename: Mapping[str, str] | None = None) -> Arrays:
+    """The weights of a Flax model as arrays by path, for `build(weights=...)`.
+
+    Args:
+        tree: an `nnx.state(model)`, the variables of a linen model, or nested dicts of arrays.
+        rename: entry paths by module paths, or by what these begin with, where names and order do not tell.
+
+    Modules of equal names belong together, then those of a type in the order of their numbers, which is the order in
+    which the model makes them: a warning of the logger `netspec` lists these.
+
+    Raises:
+        NetspecError: where something has no counterpart on the other side, or another shape.
+    """
+    from netspec.weights.convert import convert_layers
+    from netspec.weights.flax_layers import flax_layers
+
+    return _told(convert_layers(_spec(spec).graphs, flax_layers(tree), rename or {}))
+
+
+def weights_from_keras(spec: Spec | Path, path: Path, rename: Mapping[str, str] | None = None) -> Arrays:
+    """The same for a `.weights.h5` file of Keras 3, which is read in a process with limits.
+
+    `rename` maps layer names of Keras, or what these begin with.
+    """
+    from netspec.weights.convert import convert_layers
+    from netspec.weights.foreign_process import read_foreign
+    from netspec.weights.keras_layers import keras_layers
+
+    return _told(convert_layers(_spec(spec).graphs, keras_layers(read_foreign(path, "keras")), rename or {}))
+
+
+def _told(converted: Converted) -> Arrays:
+    """The arrays, after a warning that lists what was found by order alone."""
+    import logging
+
+    pairs = [f"{match.source} -> {match.target.call.path}" for match in converted.matches if match.how == "order"]
+    if pairs:
+        logging.getLogger("netspec").warning("weights: by order: %s", ", ".join(pairs))
+    return converted.arrays
+
+
+def _weights(
+    spec: Spec,
+    weights: Path | Mapping[str, Any] | None,
+    only: Sequence[str] | None,
+    skip: Sequence[str] | None,
+    seed: int,
+    allow_nonfinite: bool,
+) -> Arrays:
+    """Initial weights, or those that are given; a warning lists what `only` and `skip` leave out."""
+    from netspec.errors import NetspecError
+    from netspec.weights.initial import initial_weights
+
+    if weights is None:
+        if only or skip:
+            raise NetspecError("only and skip choose among weights: give weights too")
+        return initial_weights(spec.inference, seed)
+    loaded = load_weights(spec, weights, only, skip, seed, allow_nonfinite)
+    if only or skip:
+        import logging
+
+        logging.getLogger("netspec").warning("%s", loaded)
+    return loaded.arrays
 
 
 def _spec(spec: Spec | Path) -> Spec:

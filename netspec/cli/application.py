@@ -18,6 +18,7 @@ from netspec.cli.show import show
 from netspec.cli.summary import summary
 from netspec.cli.validate import validate
 from netspec.cli.verify import verify
+from netspec.cli.weights import convert_weights, diff_weights, init_weights, inspect_weights
 from netspec.errors import Mistake
 
 HELP = """One declarative model in YAML or JSON becomes PyTorch, TensorFlow, JAX and ONNX, and is proved to agree.
@@ -63,7 +64,21 @@ def application() -> typer.Typer:
     export = typer.Typer(help="Write a model as a file that other programs read.", rich_markup_mode=None)
     export.command("onnx", epilog="Example: netspec export onnx specs/lenet.yaml -o lenet.onnx --seed 7")(export_onnx)
     app.add_typer(export, name="export")
+    app.add_typer(_weights_commands(), name="weights")
     return app
+
+
+def _weights_commands() -> typer.Typer:
+    group = typer.Typer(help="Make, show, compare and convert files of weights.", rich_markup_mode=None)
+    group.command("init", epilog="Example: netspec weights init specs/lenet.yaml -o lenet.safetensors --seed 7")(
+        init_weights
+    )
+    group.command("inspect", epilog="Example: netspec weights inspect lenet.safetensors --stats")(inspect_weights)
+    group.command("diff", epilog="Example: netspec weights diff before.safetensors after.safetensors")(diff_weights)
+    group.command(
+        "convert", epilog="Example: netspec weights convert lenet.weights.h5 lenet.safetensors specs/lenet.yaml"
+    )(convert_weights)
+    return group
 
 
 def _usage_mistake(error: typer.TyperException) -> str:

@@ -9,6 +9,14 @@ import typer
 
 from netspec.cli.options import FreezeOption, SetOption, SpecOption, load
 from netspec.cli.output import note
+from netspec.cli.weights_options import (
+    NonfiniteOption,
+    OnlyOption,
+    SeedOption,
+    SkipOption,
+    WeightsOption,
+    chosen_weights,
+)
 from netspec.errors import printable
 
 
@@ -18,11 +26,11 @@ def export_onnx(
         str | None,
         typer.Option("-o", "--output", metavar="FILE", show_default=False, help="Default: NAME.onnx in this folder."),
     ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", metavar="FILE", show_default=False, help="A .safetensors file of trained weights."),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the initial weights, without --weights.")] = 0,
+    weights: WeightsOption = None,
+    only: OnlyOption = None,
+    skip: SkipOption = None,
+    allow_nonfinite: NonfiniteOption = False,
+    seed: SeedOption = 0,
     external_data: Annotated[
         bool, typer.Option("--external-data", help="Put the weights in FILE.data beside it: needed above 2 GiB.")
     ] = False,
@@ -38,5 +46,6 @@ def export_onnx(
 
     loaded = load(spec, assignments, freeze)
     path = Path(output or f"{loaded.name}.onnx")
-    netspec.export_onnx(loaded, path, weights, seed, external_data)
+    values = chosen_weights(loaded, weights, only, skip, seed, allow_nonfinite)
+    netspec.export_onnx(loaded, path, values, seed, external_data, allow_nonfinite=allow_nonfinite)
     note(f"{printable(str(path))}: {path.stat().st_size:,} bytes")

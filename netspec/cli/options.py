@@ -50,20 +50,21 @@ def parse_params(assignments: Iterable[str]) -> dict[str, Node]:
     """Values by name of `--set NAME=VALUE`, each a node of YAML. Raises NetspecError."""
     from netspec.language.reader import read_value
 
-    return {name: read_value(value, f"--set {name}") for name, value in _pairs("--set", assignments, "NAME=VALUE")}
+    return {name: read_value(value, f"--set {name}") for name, value in pairs("--set", assignments, "NAME=VALUE")}
 
 
 def parse_dims(assignments: Iterable[str]) -> dict[str, int]:
     """Sizes by symbol of `--dim NAME=N`. Raises NetspecError."""
     dims: dict[str, int] = {}
-    for name, value in _pairs("--dim", assignments, "NAME=N"):
+    for name, value in pairs("--dim", assignments, "NAME=N"):
         if not re.fullmatch("0*[1-9][0-9]{0,9}", value, re.ASCII):
             raise NetspecError(f"--dim {name}: expected a positive integer, got {value!r}")
         dims[name] = int(value)
     return dims
 
 
-def _pairs(option: str, assignments: Iterable[str], form: str) -> Iterable[tuple[str, str]]:
+def pairs(option: str, assignments: Iterable[str], form: str) -> Iterable[tuple[str, str]]:
+    """The two sides of each `NAME=VALUE` of a repeatable option. Raises NetspecError."""
     seen: set[str] = set()
     for assignment in assignments:
         name, equals, value = assignment.partition("=")

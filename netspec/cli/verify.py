@@ -11,6 +11,7 @@ from netspec.cli.failures import DISAGREEMENT, FAILURE
 from netspec.cli.options import DimOption, FormatOption, FreezeOption, SetOption, SpecOption, load, parse_dims
 from netspec.cli.output import emit, emit_json, note
 from netspec.cli.table import Column, Table, number
+from netspec.cli.weights_options import OnlyOption, SkipOption, WeightsOption, chosen_weights
 from netspec.errors import NetspecError, printable
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def verify(
         typer.Option("--data", metavar="FILE.npz", show_default=False, help="Inputs, one array each, by name."),
     ] = None,
     dims: DimOption = None,
+    weights: WeightsOption = None,
+    only: OnlyOption = None,
+    skip: SkipOption = None,
     assignments: SetOption = None,
     freeze: FreezeOption = None,
     output_format: FormatOption = "table",
@@ -52,10 +56,11 @@ def verify(
     if data is not None and sizes:
         raise NetspecError("--dim and --data: the sizes are those of the arrays; give one of the two")
     arrays = None if data is None else read_arrays(data)
+    values = chosen_weights(loaded, weights, only, skip)
     if sys.stderr is not None and sys.stderr.isatty():
         note(f"comparing {loaded.name}: each framework takes some seconds to start")
     try:
-        report = netspec.verify(loaded, _names(backends), dtype, train, arrays, sizes or None)
+        report = netspec.verify(loaded, _names(backends), dtype, train, arrays, sizes or None, values)
     except BackendProcessError as error:
         note("\n".join(map(printable, str(error).splitlines())))
         raise typer.Exit(FAILURE) from None

@@ -48,6 +48,7 @@ def make_case(
     dtype: FloatType,
     data: Mapping[str, Any] | None = None,
     dims: Mapping[str, int] | None = None,
+    weights: Arrays | None = None,
 ) -> Case:
     """Sizes, inputs, weights and cotangents for one mode, and the graph of that mode with its noise as inputs."""
     graph, noise = noise_inputs(graphs.of(training))
@@ -58,7 +59,13 @@ def make_case(
     else:
         inputs = given_inputs(graph, data, noise, dtype)
         sizes = InputCheck(graph)(inputs)
-    return Case(pair, training, draw_weights(graph), inputs, draw_cotangents(graph, sizes), sizes)
+    # What is given is rounded before the reference sees it: the rounding is not the backend's.
+    held = draw_weights(graph) if weights is None else _rounded_to(dtype, weights)
+    return Case(pair, training, held, inputs, draw_cotangents(graph, sizes), sizes)
+
+
+def _rounded_to(dtype: FloatType, weights: Arrays) -> Arrays:
+    return {path: array.astype(dtype) if array.dtype.kind == "f" else array for path, array in weights.items()}
 
 
 def evaluate_reference(case: Case, dtype: FloatType) -> Reference:

@@ -16,7 +16,7 @@ from netspec.compare.tolerance import Key, Reference, tensors_of
 from netspec.compare.worker import Worker, Workers
 from netspec.errors import BackendError
 from netspec.graph.graph import Graph, GraphPair
-from netspec.model import Evaluation
+from netspec.model import Arrays, Evaluation
 from netspec.spec import Spec
 
 INFERENCE_ONLY = "inference only"
@@ -41,11 +41,12 @@ def verify(
     train: bool = False,
     data: Mapping[str, Any] | None = None,
     dims: Mapping[str, int] | None = None,
+    weights: Arrays | None = None,
 ) -> Report:
     """Compare `spec` on the chosen backends (all that are installed where None); see `netspec.verify`."""
     if dtype not in ("float32", "float64"):
         raise BackendError(f"a comparison is made in float32 or float64, not in {dtype}")
-    jobs = _jobs(_targets(chosen), spec.graphs, dtype, train, data, dims)
+    jobs = _jobs(_targets(chosen), spec.graphs, dtype, train, data, dims, weights)
     expected: dict[int, Future[Reference]] = {id(job.case): Future() for job in jobs}
     workers = Workers()
     with ThreadPoolExecutor(PROCESSES) as threads:
@@ -70,14 +71,15 @@ def _jobs(
     train: bool,
     data: Mapping[str, Any] | None,
     dims: Mapping[str, int] | None,
+    weights: Arrays | None,
 ) -> list[Job]:
     """One job for each backend; those of inference only share a case without gradients, in float32."""
     jobs: list[Job] = []
     if not all(backend.inference_only for backend in backends):
-        case = make_case(graphs, train, dtype, data, dims)
+        case = make_case(graphs, train, dtype, data, dims, weights)
         jobs = [Job(backend, case, dtype) for backend in backends if not backend.inference_only]
     if any(backend.inference_only for backend in backends):
-        case = replace(make_case(graphs, False, "float32", data, dims), cotangents={})
+        case = replace(make_case(graphs, False, "float32", data, dims, weights), cotangents={})
         note = INFERENCE_ONLY if train else None
         jobs += [Job(backend, case, "float32", note) for backend in backends if backend.inference_only]
     return sorted(jobs, key=lambda job: backends.index(job.backend))

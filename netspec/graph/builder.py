@@ -130,6 +130,7 @@ class Builder:
         self.training = training
         self._inputs: list[Input] = []
         self._state: dict[str, Param | Buffer] = {}
+        self._aliases: dict[str, str] = {}  # the own paths of tied parameters
         self._current: dict[str, Value] = {}  # the latest value of each buffer
         self._nodes: list[Node | Call] = []
         self._producers: dict[Value, Node] = {}
@@ -234,6 +235,9 @@ class Builder:
     def finish(self, outputs: Mapping[str, Value]) -> Graph:
         """The graph with these outputs, in this order. Raises ShapeError where an index that it computes is never in
         range."""
+        for alias in self._aliases:
+            if alias in self._state:
+                raise NetspecError(f"two parameters would have the path {alias}")
         primitives = [inner for node in self._nodes for inner in (node.body if isinstance(node, Call) else (node,))]
         for requirement in index_requirements(primitives):
             self._requirements.setdefault((requirement.size, requirement.at_least), requirement)
@@ -247,6 +251,7 @@ class Builder:
             outputs=tuple(Output(name, value) for name, value in outputs.items()),
             updates=updates,
             requirements=tuple(self._requirements.values()),
+            aliases=self._aliases,
         )
 
     # Parameters and buffers of the layer that is being expanded.
@@ -276,6 +281,8 @@ class Builder:
             if chosen is None:
                 raise NetspecError("init is required: such as init: zeros, or init: {type: normal, std: 0.02}")
             existing = self._state[path] = Param(path, value, chosen, not entry.frozen(path), fan, zero_row)
+        if name in entry.tied:
+            self._aliases[entry.path_of(name)] = path
         call.params[name] = existing.value
         return existing.value
 

@@ -204,6 +204,7 @@ class Graph:
 
     `state` is all that a weights file holds, in the order of torch's state dict; `params` and `buffers` are its parts.
     `updates` holds the new value of each buffer that the pass changes, by the buffer's path.
+    `aliases` maps the own path of each tied parameter to the path of the one that it is.
     """
 
     name: str
@@ -214,6 +215,7 @@ class Graph:
     outputs: tuple[Output, ...]
     updates: Mapping[str, Value] = field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def params(self) -> tuple[Param, ...]:

@@ -14,6 +14,8 @@ def check_graph(graph: Graph) -> Graph:
     have the types that its shape rule gives, a call's body reads only what the call lists, paths are unique."""
     paths = [entry.path for entry in graph.state]
     assert len(set(paths)) == len(paths), "two parameters or buffers with one path"
+    assert not set(graph.aliases) & set(paths), "an alias that is a path"
+    assert set(graph.aliases.values()) <= set(paths), "an alias of nothing"
     names = [entry.name for entry in graph.inputs]
     assert len(set(names)) == len(names), "two inputs with one name"
     given = [output.name for output in graph.outputs]
@@ -38,6 +40,7 @@ def check_pair(pair: GraphPair) -> GraphPair:
     for mode in ("params", "buffers"):
         left, right = getattr(pair.inference, mode), getattr(pair.training, mode)
         assert [_identity(held) for held in left] == [_identity(held) for held in right], f"other {mode} in training"
+    assert pair.inference.aliases == pair.training.aliases, "other aliases in training"
     for part in ("inputs", "outputs"):
         inference, training = (
             {each.name: each.value.type for each in getattr(graph, part)} for graph in (pair.inference, pair.training)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,51 @@ ArrayType = tuple[str, tuple[int, ...]]
 MAX_CANDIDATES = 200
 
 
-def check_weights(found: Mapping[str, ArrayType], expected: Mapping[str, ArrayType], source: str) -> None:
-    """A WeightsError that lists all of `found` that differs from `expected`: missing, extra, misshapen, mistyped.
+# How many batches a batch_norm has seen: torch saves it and uses it only where momentum is None.
+IGNORED = "num_batches_tracked"
 
-    A dtype may be narrower than expected, of the same kind, since widening is exact: float16 for float32, int32 for
-    int64. `source` is what the messages begin with: the name of the file.
+Names = Mapping[str, Sequence[str]]
+
+
+def check_weights(
+    found: Mapping[str, ArrayType],
+    expected: Mapping[str, ArrayType],
+    source: str,
+    aliases: Mapping[str, str] = MappingProxyType({}),
+) -> Names:
+    """The names in `found` that hold each of `expected`: its path, or the path of a parameter tied to it, or both.
+
+    A WeightsError lists all of `found` that differs: missing, extra, misshapen, mistyped. A dtype may be narrower than
+    expected, of the same kind, since widening is exact: float16 for float32, int32 for int64. What torch counts in
+    `num_batches_tracked` may be there. `source` is what the messages begin with: the name of the file.
     """
-    mistakes = [Mistake(f"{source}: {message}") for message in _differences(found, expected)]
+    names: dict[str, list[str]] = {path: [] for path in expected}
+    extra: list[str] = []
+    for name in found:
+        path = aliases.get(name, name)
+        if path in names:
+            names[path].append(name)
+        elif not is_ignored(name):
+            extra.append(name)
+    mistakes = [Mistake(f"{source}: {message}") for message in _differences(found, expected, names, extra)]
+    if mistakes:
+        raise WeightsError(mistakes)
+    return names
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a tensor of a file is left out without a word, where the model has none of that name."""
+    return name.rpartition(".")[2] == IGNORED
+
+
+def check_equal(arrays: Mapping[str, NDArray[Any]], names: Names, source: str) -> None:
+    """A WeightsError that lists the tied parameters that are given under several names and are not equal."""
+    mistakes = [
+        Mistake(f"{source}: {other}: differs from {first}, which is the same parameter")
+        for first, *others in names.values()
+        for other in others
+        if not np.array_equal(arrays[first], arrays[other], equal_nan=True)
+    ]
     if mistakes:
         raise WeightsError(mistakes)
 
@@ -42,18 +81,20 @@ def check_finite(arrays: Mapping[str, NDArray[Any]], source: str) -> None:
         raise WeightsError(mistakes)
 
 
-def _differences(found: Mapping[str, ArrayType], expected: Mapping[str, ArrayType]) -> Iterator[str]:
-    for name, (dtype, shape) in expected.items():
-        if name not in found:
-            yield f"{name}: missing, expected {dtype} {list(shape)}"
-            continue
-        found_dtype, found_shape = found[name]
-        if found_shape != shape:
-            yield f"{name}: expected the shape {list(shape)}, got {list(found_shape)}"
-        if not _widens(np.dtype(found_dtype), np.dtype(dtype)):
-            yield f"{name}: expected {dtype}, got {found_dtype}"
-    missing = [name for name in expected if name not in found][:MAX_CANDIDATES]
-    for position, name in enumerate(name for name in found if name not in expected):
+def _differences(
+    found: Mapping[str, ArrayType], expected: Mapping[str, ArrayType], names: Names, extra: Sequence[str]
+) -> Iterator[str]:
+    for path, (dtype, shape) in expected.items():
+        if not names[path]:
+            yield f"{path}: missing, expected {dtype} {list(shape)}"
+        for name in names[path]:
+            found_dtype, found_shape = found[name]
+            if found_shape != shape:
+                yield f"{name}: expected the shape {list(shape)}, got {list(found_shape)}"
+            if not _widens(np.dtype(found_dtype), np.dtype(dtype)):
+                yield f"{name}: expected {dtype}, got {found_dtype}"
+    missing = [path for path in expected if not names[path]][:MAX_CANDIDATES]
+    for position, name in enumerate(extra):
         hint = nearest(name, missing) if position < MAX_SHOWN else ""
         yield f"{name}: no such parameter or buffer{hint}"
 

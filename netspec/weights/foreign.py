@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+# What `netspec weights convert` reads besides .safetensors.
+Container = Literal["torch", "keras", "npz"]
+
 SAMPLE_BYTES = 512  # enough of the beginning for `looks_like`
 
 _SIGNATURES = (
@@ -23,6 +28,19 @@ _ZIP_CONTENTS = (
 _ZIP_NAME_LENGTH, _ZIP_NAME = slice(26, 28), 30
 
 _PICKLE_PROTOCOLS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+
+
+def container(beginning: bytes) -> Container | None:
+    """Which of the files that can be converted this is, by its first bytes."""
+    match looks_like(beginning):
+        case "an HDF5 file (.h5)":
+            return "keras"
+        case "a NumPy archive (.npz)":
+            return "npz"
+        case "a PyTorch file (.pt, .pth), which is a pickle" | "a pickle":
+            return "torch"
+        case _:
+            return None
 
 
 def looks_like(beginning: bytes) -> str | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,22 +13,22 @@ from netspec.graph.folding import Computed
 from netspec.graph.graph import Graph, Param
 from netspec.graph.indices import read_as_indices
 from netspec.layers.initializers import Initializer, parse_initializer
-from netspec.weights.check import ArrayType, check_finite, check_weights
 from netspec.weights.constants import evaluate
 from netspec.weights.initialize import draw
-from netspec.weights.safetensors_file import read_weights
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def initial_weights(graph: Graph, seed: int = 0) -> Arrays:
+def initial_weights(graph: Graph, seed: int = 0, paths: Container[str] | None = None) -> Arrays:
     """Parameters and buffers by path, float32 (buffers of integers and flags as such), canonical layout, in the order
-    of the state dict.
+    of the state dict; of `paths` alone.
 
     Each depends on the seed, its own path, shape and initialiser only.
     """
     drawn: Arrays = {}
     for held in graph.state:
+        if paths is not None and held.path not in paths:
+            continue
         initializer = held.initializer
         if isinstance(initializer, Computed):
             drawn[held.path] = evaluate(initializer, held.value.type)
@@ -41,34 +40,16 @@ def initial_weights(graph: Graph, seed: int = 0) -> Arrays:
         if isinstance(held, Param) and held.zero_row is not None:
             values[held.zero_row] = 0
         drawn[held.path] = values
-    _check_indices(graph, drawn, "the weights to start from")
+    check_indices(graph, drawn, "the weights to start from")
     return drawn
 
 
-def load_weights(graph: Graph, source: str | os.PathLike[str] | Mapping[str, Any]) -> Arrays:
-    """The weights of a .safetensors file, or arrays by path: exactly the graph's and finite, or a WeightsError."""
-    expected: Mapping[str, ArrayType] = {
-        held.path: ("float64" if held.value.type.dtype == "float" else held.value.type.dtype, held.value.shape)
-        for held in graph.state
-    }
-    if isinstance(source, Mapping):
-        name = "weights"
-        found = {path: np.asarray(values) for path, values in source.items()}
-        check_weights({path: (values.dtype.name, values.shape) for path, values in found.items()}, expected, name)
-    else:
-        name = os.fspath(source)
-        found = read_weights(source, expected)
-    check_finite(found, name)
-    _check_indices(graph, found, name)
-    return {held.path: found[held.path] for held in graph.state}
-
-
-def _check_indices(graph: Graph, arrays: Mapping[str, NDArray[Any]], source: str) -> None:
+def check_indices(graph: Graph, arrays: Mapping[str, NDArray[Any]], source: str) -> None:
     """A WeightsError where a buffer whose numbers are read as indices holds one that no call could read."""
     bounds = read_as_indices(graph.primitives()) if any(b.value.type.dtype != "float" for b in graph.buffers) else {}
     for buffer in graph.buffers:
         bound = bounds.get(buffer.value)
-        if isinstance(bound, int):
+        if isinstance(bound, int) and buffer.path in arrays:
             low, high = int(arrays[buffer.path].min()), int(arrays[buffer.path].max())
             if low < 0 or high >= bound:
                 got = low if low < 0 else high

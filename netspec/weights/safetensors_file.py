@@ -12,7 +12,8 @@ import math
 import os
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from netspec.errors import WeightsError, printable
 from netspec.weights.atomic import write_atomically
-from netspec.weights.check import ArrayType, check_weights
+from netspec.weights.check import ArrayType
 from netspec.weights.foreign import SAMPLE_BYTES, looks_like
 
 Array = NDArray[Any]
@@ -58,30 +59,62 @@ class TensorInfo(NamedTuple):
     offsets: tuple[int, int]
 
     @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.offsets[1] - self.offsets[0]
+
+    @property
     def array_type(self) -> ArrayType:
         """NumPy's name of the dtype, and the shape, of the array that `read_weights` makes of it."""
         return ("float32" if self.dtype == "BF16" else STORED[self.dtype].name), self.shape
 
 
+class WeightsFile:
+    """An open file whose header was found sound: `tensors` by name in the order of their bytes, read one by one."""
+
+    def __init__(self, file: BufferedReader, path: str) -> None:
+        header = _Header(file, path)
+        self.path = path
+        self.tensors = header.tensors
+        self._file = file
+        self._data = header.length
+
+    @property
+    def types(self) -> dict[str, ArrayType]:
+        """The dtype and shape of each array that `read` gives."""
+        return {name: info.array_type for name, info in self.tensors.items()}
+
+    def read(self, name: str) -> Array:
+        """A tensor, in memory of its own; bfloat16 is widened to float32, which is exact.
+
+        A map of the file would change, or end the program, when another program shortens the file. Copying 100 MB
+        takes 0.1 s.
+        """
+        info = self.tensors[name]
+        self._file.seek(self._data + info.offsets[0])
+        return _read_tensor(self._file, self.path, name, info)
+
+
+@contextmanager
+def open_weights(path: str | os.PathLike[str]) -> Iterator[WeightsFile]:
+    """The file, open as long as the `with` statement lasts. A WeightsError where it is no sound .safetensors."""
+    with open_regular(path) as file:
+        yield WeightsFile(file, os.fspath(path))
+
+
 def read_header(path: str | os.PathLike[str]) -> dict[str, TensorInfo]:
     """The tensors that a file holds, in the order of their bytes. A WeightsError where it is no sound .safetensors."""
-    with _opened(path) as file:
-        return _Header(file, os.fspath(path)).tensors
+    with open_weights(path) as file:
+        return file.tensors
 
 
-def read_weights(path: str | os.PathLike[str], expected: Mapping[str, ArrayType] | None = None) -> dict[str, Array]:
-    """All tensors of a file, by name; bfloat16 is widened to float32, which is exact.
-
-    A WeightsError where the file is not sound or holds other tensors than `expected` (`check_weights`), before anything
-    is allocated. The arrays are copies: a map of the file would change, or end the program, when another program
-    shortens the file. Copying 100 MB takes 0.1 s.
-    """
-    with _opened(path) as file:
-        header = _Header(file, os.fspath(path))
-        if expected is not None:
-            check_weights({name: info.array_type for name, info in header.tensors.items()}, expected, header.path)
-        file.seek(header.length)
-        return {name: _read_tensor(file, header.path, name, info) for name, info in header.tensors.items()}
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """All tensors of a file, by name. A WeightsError where the file is not sound."""
+    with open_weights(path) as file:
+        return {name: file.read(name) for name in file.tensors}
 
 
 def write_weights(
@@ -117,7 +150,7 @@ def write_weights(
     write_atomically(path, write)
 
 
-def _opened(path: str | os.PathLike[str]) -> BufferedReader:
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """The file, opened; a folder, or a pipe on which reading would wait for ever, is refused before."""
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):

@@ -13,6 +13,8 @@ import netspec
 from netspec.backend import Backend, Fused, Lowerings
 from netspec.compare.report import BackendReport, FirstDifference, Report
 from netspec.compare.worker import BackendProcessError
+from netspec.weights.initial import initial_weights
+from netspec.weights.safetensors_file import write_weights
 
 LENET = str(Path(__file__).parents[2] / "specs" / "lenet.yaml")
 
@@ -46,6 +48,13 @@ def test_the_status_of_verify_is_whether_all_agree(
         assert "Not in agreement with the float64 reference, in inference, float32: two." in out
 
 
+def weights_file(path: Path) -> dict[str, Any]:
+    """Weights of lenet that are not those of seed 0."""
+    arrays = initial_weights(netspec.load(LENET).inference, 3)
+    write_weights(path, arrays)
+    return arrays
+
+
 def test_what_verify_is_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[tuple[Any, ...]] = []
 
@@ -58,13 +67,16 @@ def test_what_verify_is_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch, tmp
     assert run("verify", LENET)[0] == 0
     assert run("verify", LENET, "--backends", "jax,torch", "--dtype", "float64", "--train", "--dim", "batch=7")[0] == 0
     assert run("verify", LENET, "--data", str(tmp_path / "data.npz"))[0] == 0
+    held = weights_file(tmp_path / "w.safetensors")
+    assert run("verify", LENET, "--weights", str(tmp_path / "w.safetensors"))[0] == 0
     assert asked[:2] == [
-        (None, "float32", False, None, None),
-        (["jax", "torch"], "float64", True, None, {"batch": 7}),
+        (None, "float32", False, None, None, None),
+        (["jax", "torch"], "float64", True, None, {"batch": 7}, None),
     ]
-    backends, dtype, train, data, dims = asked[2]
-    assert (backends, dtype, train, list(data), dims) == (None, "float32", False, ["image"], None)
+    backends, dtype, train, data, dims, weights = asked[2]
+    assert (backends, dtype, train, list(data), dims, weights) == (None, "float32", False, ["image"], None, None)
     assert np.array_equal(data["image"], np.arange(6.0))
+    assert all((array == held[path]).all() for path, array in asked[3][5].items())
 
 
 def test_data_files_that_cannot_be_read_are_one_line(run: Run, tmp_path: Path) -> None:
@@ -100,19 +112,21 @@ def test_a_backend_whose_process_breaks_down_is_status_3(run: Run, monkeypatch: 
 def test_export_onnx(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def write(spec: Any, path: Path, *given: Any) -> None:
-        asked.append((spec.name, str(path), *given))
+    def write(spec: Any, path: Path, *given: Any, allow_nonfinite: bool) -> None:
+        asked.append((spec.name, str(path), *given, allow_nonfinite))
         path.write_bytes(b"12345")
 
     monkeypatch.setattr(netspec, "export_onnx", write)
     monkeypatch.chdir(tmp_path)
     assert run("export", "onnx", LENET) == (0, "", "lenet.onnx: 5 bytes\n")
-    weights = ("--weights", "w.safetensors", "--external-data")
+    held = weights_file(tmp_path / "w.safetensors")
+    weights = ("--weights", "w.safetensors", "--external-data", "--allow-nonfinite")
     assert run("export", "onnx", LENET, "-o", "other.onnx", "--seed", "7", *weights) == (0, "", "other.onnx: 5 bytes\n")
-    assert asked == [
-        ("lenet", "lenet.onnx", None, 0, False),
-        ("lenet", "other.onnx", "w.safetensors", 7, True),
-    ]
+    assert asked[0] == ("lenet", "lenet.onnx", None, 0, False, False)
+    *names, arrays, seed, external_data, allow_nonfinite = asked[1]
+    assert (names, seed, external_data, allow_nonfinite) == (["lenet", "other.onnx"], 7, True, True)
+    assert list(arrays) == list(held)
+    assert all((array == held[path]).all() for path, array in arrays.items())
 
 
 class MissingBackend(Backend):

@@ -23,7 +23,8 @@ from netspec.layers.initializers import Normal, Ones
 from netspec.passes import apply_passes
 from netspec.passes.channels_last import channels_last
 from netspec.weights.constants import COMPUTATIONS
-from netspec.weights.initial import initial_weights, load_weights
+from netspec.weights.initial import initial_weights
+from netspec.weights.load import load_weights
 from netspec.weights.safetensors_file import write_weights
 from tests.core.layer_graphs import B, Shape, T
 from tests.core.nets import assert_same, run, weights_of
@@ -127,7 +128,7 @@ def test_a_buffer_starts_from_its_constant(layer: Layer, moves: list[Layer], exp
     # A loaded value replaces it.
     other = {"saved": np.zeros_like(expected) if expected.any() else np.ones_like(expected)}
     write_weights(tmp_path / "w.safetensors", other)
-    loaded = load_weights(graph, tmp_path / "w.safetensors")
+    loaded = load_weights(graph, tmp_path / "w.safetensors").arrays
     np.testing.assert_array_equal(loaded["saved"], other["saved"])
     assert loaded["saved"].dtype == expected.dtype
 
@@ -157,7 +158,7 @@ def test_a_buffer_of_integers_takes_no_floats(tmp_path: Path) -> None:
     graph = net.finish(y=net.x, saved=saved(net, layers.Arange(end=3)))
     with pytest.raises(WeightsError, match="saved: expected int64, got float32"):
         load_weights(graph, {"saved": np.zeros(3, "float32")})
-    narrow = load_weights(graph, {"saved": np.zeros(3, "int32")})
+    narrow = load_weights(graph, {"saved": np.zeros(3, "int32")}).arrays
     np.testing.assert_array_equal(narrow["saved"], [0, 0, 0])
 
 

@@ -1,0 +1,99 @@
+"""The layers of a Flax tree: of an nnx state, of the variables of a linen model, or the same flattened in a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from netspec.errors import WeightsError
+from netspec.weights.layer_weights import RECURRENT, SourceLayer, TargetLayer
+from netspec.weights.safetensors_file import Array
+
+# The collections of linen, which stand at the top and are no modules.
+COLLECTIONS = frozenset({"params", "batch_stats"})
+# Random states of nnx, which are no weights.
+RANDOM = "rngs"
+# Modules inside the cells of LSTM and GRU.
+RECURRENT_PARTS = frozenset({"hi", "hf", "hg", "ho", "hr", "hz", "hn", "dense_h", "dense_i"})
+# What a module can be, by the names of its arrays and the rank of its kernel.
+KINDS: Mapping[tuple[frozenset[str], int | None], frozenset[str]] = {
+    (frozenset({"kernel"}), 2): frozenset({"linear"}),
+    (frozenset({"kernel"}), 4): frozenset({"conv2d", "conv_transpose2d"}),
+    (frozenset({"mean", "var"}), None): frozenset({"batch_norm"}),
+    (frozenset({"scale"}), None): frozenset({"layer_norm"}),
+    (frozenset({"embedding"}), None): frozenset({"embedding"}),
+}
+# Where the name that linen gives tells more.
+LINEN_KINDS = {"Conv": frozenset({"conv2d"}), "ConvTranspose": frozenset({"conv_transpose2d"})}
+
+
+def flax_layers(tree: Mapping[Any, Any]) -> list[SourceLayer]:
+    """The modules that have arrays. A WeightsError for one that no layer of ours can be.
+
+    A tree may be flat, with paths as keys: tuples, or texts with `/` or `.` between the parts.
+    """
+    modules: dict[tuple[str, ...], dict[str, Array]] = {}
+    for path, value in _leaves(tree, ()):
+        if RANDOM in path:
+            continue
+        if path[0] in COLLECTIONS:
+            path = path[1:]
+        if len(path) < 2:
+            raise WeightsError(f"{'.'.join(path)}: an array of no layer cannot be converted")
+        modules.setdefault(path[:-1], {})[path[-1]] = _array(path, value)
+    return [_layer(".".join(path), arrays) for path, arrays in modules.items()]
+
+
+def _leaves(tree: Mapping[Any, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in tree.items():
+        here = (*path, *(map(str, key) if isinstance(key, tuple) else str(key).replace("/", ".").split(".")))
+        if isinstance(value, Mapping):
+            yield from _leaves(value, here)
+        elif value is not None:
+            yield here, value
+
+
+def _array(path: tuple[str, ...], value: Any) -> Array:
+    try:
+        array = np.asarray(value)
+    except TypeError:
+        array = np.asarray(None)
+    if array.dtype.name == "bfloat16":
+        return array.astype(np.float32)
+    if array.dtype.kind != "f":
+        raise WeightsError(f"{'.'.join(path)}: expected an array of floats, got {array.dtype}")
+    return array
+
+
+def _layer(path: str, arrays: Mapping[str, Array]) -> SourceLayer:
+    if path.rpartition(".")[2] in RECURRENT_PARTS:
+        raise WeightsError(f"{path}: {RECURRENT}")
+    for (names, rank), kinds in KINDS.items():
+        others = set(arrays) - names
+        fits = names <= set(arrays) and others <= {"bias", "scale"}
+        if fits and (rank is None or arrays["kernel"].ndim == rank):
+            kinds = LINEN_KINDS.get(re.sub(r"_\d+$", "", path.rpartition(".")[2]), kinds)
+            return SourceLayer(path, path, kinds, partial(_weights, path, kinds, arrays))
+    shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
+    raise WeightsError(f"{path}: no layer of ours has arrays like its {shapes}")
+
+
+def _weights(path: str, kinds: frozenset[str], arrays: Mapping[str, Array], target: TargetLayer) -> Mapping[str, Array]:
+    if target.type not in kinds:
+        raise WeightsError(f"{path} of Flax is no {target.type}")
+    if target.type != "conv_transpose2d":
+        return arrays
+    inputs, outputs, *_ = target.call.params["weight"].shape
+    kernel = arrays["kernel"]
+    if inputs == outputs and kernel.shape != (1, 1, 1, 1):
+        message = f"with {inputs} channels in and out it does not tell whether transpose_kernel was set"
+        raise WeightsError(f"{path}: {message}; convert this layer by hand")
+    if kernel.shape[2:] == (inputs, outputs):
+        # Without transpose_kernel, the default, Flax slides the kernel as it is: the gradient of a convolution has it
+        # the other way round.
+        return {**arrays, "kernel": np.flip(kernel, (0, 1)).swapaxes(2, 3)}
+    return arrays
