@@ -94,7 +94,27 @@ def build_module(
         module = _module_at(model, path, translation.layers)
         module._buffers.update({name: placed(tensor) for name, tensor in constants.items()})
         module._non_persistent_buffers_set.update(constants)
+    if graph.aliases:
+        model.register_load_state_dict_pre_hook(functools.partial(_take_aliases, dict(graph.aliases)))
     return model.eval()
+
+
+def _take_aliases(
+    aliases: Mapping[str, str],
+    module: nn.Module,
+    state_dict: dict[str, Any],
+    prefix: str,
+    local_metadata: Any,
+    strict: bool,
+    missing_keys: list[str],
+    unexpected_keys: list[str],
+    error_msgs: list[str],
+) -> None:
+    """A tied parameter may stand under its path, under that of the layer that uses it, or both, then equal."""
+    for alias, path in aliases.items():
+        value = state_dict.pop(prefix + alias, None)
+        if value is not None and not torch.equal(state_dict.setdefault(prefix + path, value), value):
+            error_msgs.append(f"{prefix}{alias} and {prefix}{path} are one parameter, and the values differ")
 
 
 def _module_at(model: nn.Module, path: str, layers: Mapping[str, Source]) -> nn.Module:

@@ -80,6 +80,16 @@ def test_a_tied_parameter_is_there_once(bias: bool) -> None:
     found = model.gradients(tokens, cotangent=np.ones((2, 3, 7)))
     np.testing.assert_allclose(found["embed.weight"], torch.autograd.grad(expected.sum(), table)[0])
     torch.testing.assert_close(copy.deepcopy(native)(tokens), expected)
+    twin = pickle.loads(pickle.dumps(native))
+    both = {**native.state_dict(), "head.weight": table.detach()}
+    other = torch.full_like(table, 0.5)
+    alias_alone = {name: value for name, value in both.items() if name != "embed.weight"} | {"head.weight": other}
+    for module in (native, twin):
+        module.load_state_dict(both)
+        module.load_state_dict(alias_alone)
+        assert torch.equal(module.embed.weight, other)
+        with pytest.raises(RuntimeError, match="are one parameter, and the values differ"):
+            module.load_state_dict({**both, "embed.weight": table + 1})
 
 
 class Halves(Layer):
