@@ -43,6 +43,15 @@ class Spec:
         """Both graphs, which have the same parameters and buffers."""
         return check_pair(GraphPair(self.inference, self.training))
 
+    def resolved(self) -> dict[str, Any]:
+        """The model as a flat spec: one entry for each layer, every field written out.
+
+        Raises NetspecError where the model cannot be trained.
+        """
+        from netspec.analysis.resolved import resolved
+
+        return resolved(self._expansion.graph(training=False), self._expansion.graph(training=True))
+
     @property
     def training_warnings(self) -> tuple[Mistake, ...]:
         """What no training call can meet, whatever its sizes: such a model is for inference only."""

@@ -12,8 +12,11 @@ from netspec.cli.count_params import count_params
 from netspec.cli.diff import diff
 from netspec.cli.export import export_onnx
 from netspec.cli.failures import BAD_INPUT
+from netspec.cli.fmt import fmt
 from netspec.cli.output import emit, note
 from netspec.cli.plot import plot
+from netspec.cli.resolve import resolve
+from netspec.cli.schema import schema
 from netspec.cli.show import show
 from netspec.cli.summary import summary
 from netspec.cli.validate import validate
@@ -50,6 +53,9 @@ def application() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_frame)
     app.command("validate", epilog="Example: netspec validate specs/*.yaml")(validate)
+    app.command("fmt", epilog="Example: netspec fmt specs/*.yaml --check")(fmt)
+    app.command("resolve", epilog="Example: netspec resolve specs/residual.yaml --set classes=26")(resolve)
+    app.command("schema", epilog="Example: netspec schema > netspec.schema.json")(schema)
     app.command("show", epilog="Example: netspec show specs/lenet.yaml --training")(show)
     app.command("count-params", epilog="Example: netspec count-params specs/lenet.yaml --set classes=26 --by layer")(
         count_params

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from netspec.errors import LanguageError, Location, ShapeError, nearest, printable
 from netspec.expand.names import BROKEN, Result
 from netspec.expand.reading import Bound, Given
+from netspec.expand.units import LayerUnit, Unit
 from netspec.graph.dims import format_shape
 from netspec.graph.graph import Origin, ScanBody, Value
 from netspec.graph.ops.control import insert_axis, remove_axis
@@ -14,9 +15,6 @@ from netspec.graph.types import MAX_RANK, TensorType, normal_axis
 from netspec.language.document import Node
 from netspec.language.scope import Scope, resolved, value_of
 from netspec.layers.validation import shown
-
-if TYPE_CHECKING:
-    from netspec.expand.units import Unit
 
 KEYS = ("over", "dim")
 
@@ -32,6 +30,8 @@ def scan(unit: Unit, node: Node, given: Given) -> Result:
     """What a scan of `unit` gives: final values of what is carried, all others stacked."""
     at = unit.at
     builder = unit.context.builder
+    if isinstance(unit, LayerUnit):
+        raise LanguageError(f"{at.label}: scan: a layer is not scanned: put it in a group with inputs", node.location)
     if not isinstance(given, Bound):
         raise LanguageError(f"{at.label}: scan: a group that is scanned writes its inputs", at.entry.location)
     walk = _walk(node, at.scope, tuple(given.values), at.label)

@@ -18,7 +18,7 @@ def read(path: str | os.PathLike[str]) -> Document:
     reads a device.
     """
     file = os.fspath(path)
-    return read_text(_contents(file), file)
+    return read_text(contents(file), file)
 
 
 def read_included(file: str, may_be_linked: bool, budget: int) -> tuple[Document, int]:
@@ -26,7 +26,7 @@ def read_included(file: str, may_be_linked: bool, budget: int) -> tuple[Document
 
     A file with a second name is refused unless it `may_be_linked`: that name may stand outside of the folder.
     """
-    data = _contents(file, may_be_linked)
+    data = contents(file, may_be_linked)
     if len(data) > budget:
         raise LanguageError("include: all files together are too large", Location(file, 1, 1))
     return read_text(data, file), len(data)
@@ -65,7 +65,8 @@ def _compose(text: str | bytes, file: str) -> Node | None:
     return json_reader.compose(checked, file) if is_json else yaml_reader.compose(checked, file)
 
 
-def _contents(file: str, may_be_linked: bool = True) -> bytes:
+def contents(file: str, may_be_linked: bool = True) -> bytes:
+    """The bytes of a file, which must be a regular one within the budget. Raises LanguageError."""
     start = Location(file, 1, 1)
     try:
         # Non-blocking: opening a pipe that nobody writes to would otherwise hang.

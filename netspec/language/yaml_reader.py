@@ -76,7 +76,7 @@ class _Composer:
         line, column = (mark.line, mark.column) if mark else (0, 0)
         location = Location(self.file, line + 1, column + 1)
         before = "".join(self.text.splitlines()[line : line + 1])[:column]
-        if _is_cut(before):
+        if is_cut(before):
             return LanguageError("YAML cuts the expression here: quote it", location)
         parts = [part for part in (error.context, error.problem) if part]
         return LanguageError("YAML: " + ": ".join(parts), location)
@@ -178,7 +178,7 @@ class _Composer:
                 return Node(None, location)
             if value is not text:
                 return Node(value, location)
-            if flow and "$(" in text and _is_cut(text):
+            if flow and "$(" in text and is_cut(text):
                 at = Place(location, _start(event, location)).at(text.rindex("$("))
                 raise LanguageError(f"YAML cuts the expression {scalars.shown(text)}: quote it", at)
         elif event.style == '"':
@@ -199,7 +199,7 @@ def _start(event: Any, location: Location) -> Location | None:
     return location._replace(column=location.column + extra // 2)
 
 
-def _is_cut(text: str) -> bool:
+def is_cut(text: str) -> bool:
     """Whether `text` ends inside `$(...)`."""
     begin = text.find("$(")
     while begin >= 0:

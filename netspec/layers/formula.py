@@ -88,7 +88,7 @@ class Formula(Layer):
 
     def expand(self, b: Builder, *xs: Value) -> Value:
         inputs = dict(zip(self.variables, xs, strict=True))
-        return _Expansion(b, _parsed(self.expr, self.place), inputs, self.numbers).result()
+        return _Expansion(b, parse_formula(self.expr, self.place), inputs, self.numbers).result()
 
 
 def formula_names(expr: str, place: Place) -> set[str]:
@@ -96,10 +96,11 @@ def formula_names(expr: str, place: Place) -> set[str]:
 
     Raises LanguageError with the column of what does not parse.
     """
-    return free_names(_parsed(expr, place))
+    return free_names(parse_formula(expr, place))
 
 
-def _parsed(expr: str, place: Place) -> Expression:
+def parse_formula(expr: str, place: Place) -> Expression:
+    """The syntax of an `expr`. Raises LanguageError with the column of what does not parse."""
     layers = dict.fromkeys(_elementwise_layers(), (1, 1))
     own = {"where": (3, 3), "maximum": (2, 2), "minimum": (2, 2), **dict.fromkeys(_UNARY, (1, 1))}
     return parse(expr, place, {**layers, **FUNCTIONS, **own})

@@ -72,7 +72,7 @@ def _mistake(cls: type[BaseModel], detail: Any, values: Mapping[str, Any]) -> Fi
     if name not in cls.model_fields:
         return _unknown(cls, name)
     value = values[name]
-    phrase = _phrase(cls.model_fields[name]) or str(detail["msg"]).removeprefix("Input should be ").replace("'", "")
+    phrase = phrase_of(cls.model_fields[name]) or str(detail["msg"]).removeprefix("Input should be ").replace("'", "")
     hint = "; // divides to an integer" if isinstance(value, float) and "integer" in phrase else ""
     return FieldMistake(f"{name}: expected {phrase}, got {shown(value)}{hint}", path)
 
@@ -86,7 +86,7 @@ def _unknown(cls: type[BaseModel], name: str) -> FieldMistake:
     return FieldMistake(f"unknown field {name}{nearest(name, known) or fields}", (name,), is_key=True)
 
 
-def _phrase(field: FieldInfo) -> str | None:
+def phrase_of(field: FieldInfo) -> str | None:
     """The words of a field's type, which stand inside `... | None` where the field may be left out."""
     members = (getattr(member, "__metadata__", ()) for member in get_args(field.annotation))
     return next((m.phrase for m in chain(field.metadata, *members) if isinstance(m, Expected)), None)
