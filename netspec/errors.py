@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import NamedTuple
 
 MAX_SHOWN = 10
@@ -68,14 +67,14 @@ class Mistakes:
     def add(self, message: str, location: Location | None) -> None:
         self.found.append(Mistake(message, location))
 
-    @contextmanager
-    def collect(self, location: Location | None = None, prefix: str = "") -> Iterator[None]:
+    def collect(self, location: Location | None = None, prefix: str = "") -> _Collector:
         """Keep the mistakes of a NetspecError and go on; those without a place get `location`."""
-        try:
-            yield
-        except NetspecError as error:
-            self._follows |= not error.mistakes
-            self.found += [Mistake(prefix + m.message, m.location or location) for m in error.mistakes]
+        return _Collector(self, location, prefix)
+
+    def take(self, error: NetspecError, location: Location | None, prefix: str) -> None:
+        """Keep the mistakes of `error`."""
+        self._follows |= not error.mistakes
+        self.found += [Mistake(prefix + m.message, m.location or location) for m in error.mistakes]
 
     def raise_all(self) -> None:
         """A NetspecError with all mistakes, once each, in the order of the text; nothing where there are none.
@@ -87,6 +86,26 @@ class Mistakes:
             raise NetspecError(sorted(unique, key=lambda mistake: mistake.location or Location("", 0, 0)))
         if self._follows:
             raise FollowsError
+
+
+class _Collector:
+    """The context that `Mistakes.collect` gives. A class: it is entered 17 times for each layer of a spec."""
+
+    __slots__ = ("location", "mistakes", "prefix")
+
+    def __init__(self, mistakes: Mistakes, location: Location | None, prefix: str) -> None:
+        self.mistakes = mistakes
+        self.location = location
+        self.prefix = prefix
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> bool:
+        if not isinstance(error, NetspecError):
+            return False
+        self.mistakes.take(error, self.location, self.prefix)
+        return True
 
 
 class LanguageError(NetspecError):

@@ -9,7 +9,7 @@ from functools import partial
 from netspec.errors import LanguageError, Mistakes, printable
 from netspec.expand.context import Context
 from netspec.expand.freezing import OwnFrozen, own_frozen
-from netspec.expand.loops import copies, expand_loop
+from netspec.expand.loops import copies, expand_loop, feed, first_scope
 from netspec.expand.names import BROKEN, Names, Result
 from netspec.expand.reading import FAILED, Given, Outcome, Reader, Reads, bind, stand_in
 from netspec.expand.scanning import scan
@@ -36,11 +36,20 @@ class Frame:
 class Body:
     """The expansion of one body for one mode. A mistake breaks its own entry; what reads it is passed over."""
 
-    def __init__(self, context: Context, spec: BodySpec, names: Names, path: str, frozen: OwnFrozen = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        spec: BodySpec,
+        names: Names,
+        enclosing: tuple[str, ...] = ("",),
+        frozen: OwnFrozen = None,
+    ) -> None:
+        """`enclosing` are the paths of the body and of all around it, the innermost first; the model's is empty."""
         self.context = context
         self.spec = spec
         self.names = names
-        self.path = path
+        self.enclosing = enclosing
+        self.path = enclosing[0]
         self.frame = Frame(names.scope, frozen)
         self.mistakes = Mistakes()
         self.reader = Reader(names, spec.layers, self.mistakes)
@@ -49,15 +58,22 @@ class Body:
     def expand(self, first: Reads) -> Result:
         """What the body gives to others; `first` is what its first entry reads unless it says otherwise."""
         last = self._entries(self.spec.layers, self.frame, first)
-        return self._outputs() if self.spec.outputs else self._last(last)
+        if self.spec.outputs:
+            return self._outputs()
+        with self.mistakes.collect(self.spec.location):
+            return self._last(last)
+        return BROKEN
 
     def _entries(self, entries: Sequence[EntrySpec], frame: Frame, before: Reads) -> Reads:
         """Expand entries one after the other; what the last of them gives."""
-        for entry in entries:
-            result, name = BROKEN, ""
-            with self.mistakes.collect(entry.location):
-                result, name = self._entry(entry, frame, before)
-            before = Reads((result,), (name,), implied=True)
+        with self.context.entries(self.spec.location):
+            for entry in entries:
+                result, name = BROKEN, ""
+                with self.mistakes.collect(entry.location):
+                    result, name = self._entry(entry, frame, before)
+                if result.ports is None and entry.name is not None:
+                    self._name_broken(entry.name)
+                before = Reads((result,), (name,), implied=True)
         return before
 
     def _entry(self, entry: EntrySpec, frame: Frame, before: Reads) -> tuple[Result, str]:
@@ -68,7 +84,7 @@ class Body:
         if entry.loop is not None and entry.loop.kind != "scan":
             return expand_loop(self, entry, frame, before)
         if not self.present(entry, frame.scope):
-            return self.name_absent(entry, frame, before, self.unnamed(entry))
+            return self._absent_entry(entry, frame, before)
         outcome, name = self.single(entry, frame, before)
         return outcome.result, name
 
@@ -144,7 +160,7 @@ class Body:
 
     def _again(self, entry: EntrySpec, frame: Frame, path: str, given: Given, label: str) -> Outcome:
         """The entry once more, under its own path. `given` is what is read instead of its own `from`."""
-        with self.context.again():
+        with self.context.applying_again(path, entry.location):
             return self.apply(replace(entry, source=None), frame, path, label, given)
 
     # Splicing.
@@ -172,13 +188,24 @@ class Body:
             return self._last(self._entries(entry.body.layers, inside, handed))
         if entry.loop.kind != "repeat":
             raise LanguageError(f"{entry.loop.kind}: a spliced group takes repeat only", entry.loop.node.location)
-        given = replace(self.reader.reads(entry.source, frame.scope, label, before), handed=True, implied=True)
-        for turn in copies(entry.loop, frame.scope, label):
+        turns = copies(entry.loop, frame.scope, label)
+        given: Given = self.reader.reads(entry.source, first_scope(turns, frame.scope), label, before)
+        for turn in turns:
             self.context.charge(entry.location)
+            around = replace(inside, scope=turn.scope)
             if self.present(entry, turn.scope):
-                last = self._entries(entry.body.layers, replace(inside, scope=turn.scope), given)
-                given = replace(last, handed=True)
-        return self._last(given)
+                assert isinstance(given, Reads)
+                handed = replace(given, handed=True, implied=True, resolved=False)
+                result = self._last(self._entries(entry.body.layers, around, handed))
+            elif entry.otherwise is not None:
+                result = self.absent(entry, around, given, label)
+            else:
+                continue
+            if result.ports is None:
+                return BROKEN
+            given = feed(given, result, label, entry.location)
+        assert isinstance(given, Reads)
+        return given.results[0] if given.results else stand_in(given, label, entry.location)
 
     # Names, presence, outputs.
 
@@ -195,14 +222,15 @@ class Body:
             given = self.reader.reads(entry.source, frame.scope, label, given)
         return stand_in(given, label, entry.location)
 
-    def name_absent(self, entry: EntrySpec, frame: Frame, given: Given, label: str) -> tuple[Result, str]:
-        """What an absent entry stands for, under its name too."""
+    def _absent_entry(self, entry: EntrySpec, frame: Frame, given: Given) -> tuple[Result, str]:
         name = "" if entry.name is None or entry.name.value == SPLICE else self.claim(entry.name, frame.scope)
+        label = self.join(name) if name else self.unnamed(entry)
         result = BROKEN
         with self.mistakes.collect(entry.location):
-            result = self.absent(entry, frame, given, self.join(name) if name else label)
-        if name:
-            self.names.add(name, result)
+            result = self.absent(entry, frame, given, label)
+        if name:  # `share` applies it once more: it is absent there too
+            again = replace(entry, source=None)
+            self.names.add(name, result, lambda given, label: Outcome(self.absent(again, frame, given, label), given))
         return result, name
 
     def claim(self, node: Node, scope: Scope) -> str:
@@ -220,6 +248,13 @@ class Body:
             self.names.results.setdefault(name.partition(":")[0], BROKEN)
             raise
         return name
+
+    def _name_broken(self, node: Node) -> None:
+        """Have what reads an entry that is in error be in no error too, even if its name was not come to."""
+        if not isinstance(node.value, str) or contains(node.value):
+            self.names.scope.incomplete = True
+        elif node.value not in self.names.results:
+            self.names.add(node.value, BROKEN)
 
     def join(self, name: str) -> str:
         """The path of what is called `name` here."""
@@ -240,15 +275,15 @@ class Body:
             return BROKEN
         if len(last.results) != 1 or last.results[0].plain == "all":
             return Result({str(n): v for n, v in enumerate(_all(last))}, "all")
-        (value,) = last.results[0].values(last.texts[0] or "the last entry", self.spec.location)
-        return Result({"output": value}, "only")
+        values = last.results[0].values(last.texts[0] or "the last entry", self.spec.location)
+        if not values:
+            raise LanguageError("outputs is required: the last entry has no output", self.spec.location)
+        return Result({"output": values[0]}, "only")
 
     def _outputs(self) -> Result:
         found: dict[str, Value] = {}
         complete = True
         for name, output in self.spec.outputs.items():
-            if output.training_only and not self.context.builder.training:
-                continue
             value: Value | None = None
             with self.mistakes.collect(output.key):
                 check_name(name, "an output", output.key)
@@ -257,7 +292,7 @@ class Body:
                 value = self._output(name, output)
             if value is None:
                 complete = False
-            else:
+            elif self.context.builder.training or not output.training_only:
                 found[name] = value
         return Result(found, "only") if complete else BROKEN
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netspec.errors import LanguageError
-from netspec.expand.context import MAX_LAYERS, TooLargeError
+from netspec.expand.context import MAX_DEPTH, MAX_LAYERS, TooLargeError
 from netspec.language.scope import Scope, value_of
 from netspec.language.spec import EntrySpec, ModelSpec
 
@@ -24,9 +24,15 @@ class _Sizes:
         self.spec = spec
         self.shared = shared
         self.blocks: dict[str, int] = {}
+        self.depth = 0
 
     def entries(self, entries: Sequence[EntrySpec]) -> int:
-        return sum(self.entry(entry) for entry in entries)
+        if self.depth >= MAX_DEPTH:
+            return 1  # refused where it is expanded
+        self.depth += 1
+        inside = sum(self.entry(entry) for entry in entries)
+        self.depth -= 1
+        return inside
 
     def entry(self, entry: EntrySpec) -> int:
         inside = self.turns(entry) * self.one(entry)

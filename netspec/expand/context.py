@@ -16,6 +16,7 @@ from netspec.language.spec import ModelSpec
 from netspec.layers.base import Layer
 
 MAX_LAYERS = 12_000
+MAX_DEPTH = 32  # groups and blocks inside each other: each takes about ten of the 1,000 frames of Python's stack
 MAX_ENTRIES = 10 * MAX_LAYERS  # with those that are absent
 
 
@@ -39,8 +40,10 @@ class Context:
     layers: dict[str, Layer]
     paths: set[str] = field(default_factory=set)
     told: set[tuple[Location | None, str]] = field(default_factory=set)  # mistakes in blocks, so that each is told once
+    endless: frozenset[str] = frozenset()  # blocks that contain themselves
     open_blocks: list[str] = field(default_factory=list)
-    applying_again: bool = False
+    again: tuple[str, ...] = ()  # the paths of the entries that are being applied once more, the innermost last
+    depth: int = 0  # how many lists of entries are open
     _layers: int = 0
     _entries: int = 0
 
@@ -54,17 +57,33 @@ class Context:
     def claim(self, path: str, location: Location) -> None:
         """Take a path for an entry. Raises LanguageError where another entry has it."""
         check_path(path, location)
-        if self.applying_again:
+        if self.again:
             return
         if path in self.paths:
             raise LanguageError(f"a second layer with the path {path}", location)
         self.paths.add(path)
 
     @contextmanager
-    def again(self) -> Iterator[None]:
-        """Within it entries are applied once more, under the paths that they have."""
-        before, self.applying_again = self.applying_again, True
+    def applying_again(self, path: str, location: Location) -> Iterator[None]:
+        """Within it the entry `path` is applied once more, under the paths that it has.
+
+        Raises LanguageError where it is being applied once more already: it would go on for ever.
+        """
+        if path in self.again:
+            raise LanguageError(f"{path}: share: an entry cannot be applied inside itself", location)
+        before, self.again = self.again, (*self.again, path)
         try:
             yield
         finally:
-            self.applying_again = before
+            self.again = before
+
+    @contextmanager
+    def entries(self, location: Location) -> Iterator[None]:
+        """Within it the entries of one list are expanded. Raises LanguageError where lists are nested too deep."""
+        if self.depth >= MAX_DEPTH:
+            raise LanguageError(f"groups and blocks inside each other, more than {MAX_DEPTH} deep", location)
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1

@@ -13,6 +13,8 @@ from netspec.expand.configuration import Configurator
 from netspec.expand.context import Context, TooLargeError
 from netspec.expand.freezing import Freezing
 from netspec.expand.model_inputs import ModelNames
+from netspec.expand.names import Result
+from netspec.expand.recursion import blocks_inside_themselves
 from netspec.expand.whole import check_whole
 from netspec.graph.builder import Builder
 from netspec.graph.graph import Graph
@@ -61,8 +63,14 @@ class Expansion:
         first = names.define_inputs(builder)
         check_size(self.spec, names.shared)
         context = Context(self.spec, builder, freezing, names.shared, Configurator(names.shared), self._layers)
-        body = Body(context, self.spec.body, names, path="")
+        context.endless = blocks_inside_themselves(self.spec.blocks, mistakes)
+        body = Body(context, self.spec.body, names)
         result = body.expand(first)
+        if result.plain == "all" and result.ports is not None and len(result.ports) == 1:
+            result = Result({"output": result.main}, "only")
+        elif result.plain == "all" and result.ports is not None:
+            message = f"outputs is required: the last entry gives {len(result.ports)} values, from its copies"
+            mistakes.add(message, self.spec.location)
         mistakes.found += body.mistakes.found
         mistakes.raise_all()
         assert result.ports is not None, "an entry is in error, and no mistake says so"

@@ -8,7 +8,7 @@ from netspec.errors import LanguageError, Location, Mistake, Mistakes, nearest, 
 from netspec.expressions.values import Value as Plain
 from netspec.language.document import Node
 from netspec.language.names import Glob, last_match
-from netspec.language.scope import resolved, text_of, value_of
+from netspec.language.scope import resolved, value_of
 from netspec.layers.validation import shown
 
 # An entry's own word: True, False, "weights" (parameters only), or None where it says nothing.
@@ -27,7 +27,10 @@ class Freezing:
             nodes = _list(written, scope)
         for node in nodes:
             with mistakes.collect(node.location):
-                self._globs.append(_glob(text_of(node, scope, "freeze: a glob"), node.location))
+                text = value_of(node, scope)
+                if not isinstance(text, str):
+                    raise LanguageError("freeze: a glob must be text", node.location)
+                self._globs.append(_glob(text, node.location))
         for text in given:
             with mistakes.collect():
                 self._globs.append(_glob(text, None))

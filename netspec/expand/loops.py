@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from netspec.errors import LanguageError, Location, printable
 from netspec.expand.context import MAX_LAYERS, TooLargeError
 from netspec.expand.names import BROKEN, Result
-from netspec.expand.reading import FAILED, Bound, Given, Outcome, Reads
+from netspec.expand.reading import FAILED, Bound, Given, Outcome, Reads, bind, stand_in
 from netspec.expressions.parser import contains
 from netspec.expressions.values import Value as Plain
 from netspec.graph.graph import Value
 from netspec.language.names import check_identifier
 from netspec.language.scope import Scope, resolved, value_of
 from netspec.language.spec import EntrySpec, Loop
+from netspec.layers import LAYER_TYPES
+from netspec.layers.base import InputNames, input_names
 from netspec.layers.validation import shown
 
 if TYPE_CHECKING:
@@ -74,19 +76,34 @@ def _scope(
     return scope
 
 
+def first_scope(turns: list[Copy], around: Scope) -> Scope:
+    """What the first copy sees, whose `from` all of `repeat` reads; of no copies the index alone."""
+    return turns[0].scope if turns else _scope(0, {}, around, Location("", 0, 0))
+
+
 def feed(given: Given, result: Result, label: str, location: Location) -> Given:
-    """What the next copy of `repeat` reads: outputs replace the inputs of their names, a single one the first input."""
-    assert result.ports is not None
-    if isinstance(given, Reads):
-        return Reads((result,), (label,), implied=True, handed=True)
-    known = {name: value for name, value in result.ports.items() if name in given.values}
-    if not known and given.values:
-        if result.plain == "only" and len(result.ports) > 1:
-            outputs, inputs = ", ".join(result.ports), ", ".join(given.values)
-            message = f"{label}: repeat: none of its outputs ({outputs}) is called like an input ({inputs})"
-            raise LanguageError(message, location)
-        known = {next(iter(given.values)): next(iter(result.ports.values()))}
-    return Bound({**given.values, **known}, {**given.texts, **dict.fromkeys(known, label)})
+    """What the next copy of `repeat` reads: outputs replace the inputs of their names, a single one the first input.
+
+    The references stay as they are written: a formula calls its variables by them.
+    Raises LanguageError where there are several outputs, or none, and no input is called like one.
+    """
+    ports = result.ports
+    assert ports is not None
+    names = list(given.values) if isinstance(given, Bound) else [*(given.inputs or ())]
+    replaced = {name: Result({name: value}) for name, value in ports.items() if name in names}
+    single = len(ports) == 1 or result.plain != "only"
+    if not replaced and not single:
+        outputs, inputs = ", ".join(ports) or "none", ", ".join(names) or "which have no names"
+        message = f"{label}: repeat: none of its outputs ({outputs}) is called like an input ({inputs})"
+        raise LanguageError(message, location)
+    if isinstance(given, Bound):
+        if not replaced and names:
+            replaced = {names[0]: result}
+        return replace(given, values={**given.values, **{name: each.main for name, each in replaced.items()}})
+    results, texts = list(given.results) or [result], given.texts or (label,)
+    for number, each in {names.index(name): each for name, each in replaced.items()}.items() or {0: result}.items():
+        results[number] = each
+    return replace(given, results=tuple(results), texts=texts, implied=True, handed=True, missing="")
 
 
 @dataclass
@@ -99,6 +116,7 @@ class Copies:
     label: str
     turns: list[Copy]
     path: str | None
+    present: int = 0  # how many copies are not absent
 
     def expand(self, before: Given) -> Result:
         """What the loop gives: the last copy's outputs, or all outputs of a parallel one."""
@@ -107,24 +125,63 @@ class Copies:
 
     def again(self, given: Given, label: str) -> Outcome:
         """All copies once more, on what is given instead of `from`."""
-        with self.body.context.again():
+        assert self.path is not None
+        with self.body.context.applying_again(self.path, self.entry.location):
             return Outcome(replace(self, entry=replace(self.entry, source=None)).expand(given), given)
 
     def _repeat(self, before: Given) -> Result:
         given, last = before, None
+        if isinstance(given, Reads):
+            around = first_scope(self.turns, self.frame.scope)
+            given = replace(self.body.reader.reads(self.entry.source, around, self.label, given), resolved=True)
         for turn in self.turns:
             frame = self._charged(turn)
-            if not self.body.present(self.entry, turn.scope):
-                last = None
-                if self.path is None and self.entry.name is not None:
-                    self.body.name_absent(self.entry, frame, given, self.label)
+            if self.body.present(self.entry, turn.scope):
+                outcome = self._copy(frame, turn.number, given)
+                if outcome.given is None or outcome.result.ports is None:
+                    return BROKEN
+                given, last = outcome.given, outcome.result
+            elif self.entry.otherwise is None:
+                self._name_absent(turn, last if last is not None else self._untouched(given))
                 continue
-            outcome = self._copy(frame, turn.number, given)
-            if outcome.given is None or outcome.result.ports is None:
-                return BROKEN
-            last = outcome.result
-            given = feed(outcome.given, last, self.label, self.entry.location)
-        return self.body.absent(self.entry, self.frame, given, self.label) if last is None else last
+            else:
+                last = self.body.absent(self.entry, frame, given, self.label)
+                self._name_absent(turn, last)
+                if last.ports is None:
+                    return BROKEN
+            given = feed(given, last, self.label, self.entry.location)
+        return self._untouched(given) if last is None else last
+
+    def _untouched(self, given: Given) -> Result:
+        """What no copy at all gives: its input; of several those that its outputs would replace."""
+        inputs, outputs = self._signature()
+        location = self.entry.location
+        if isinstance(given, Reads):
+            if not outputs and (len(given.results) == 1 or (given.results and inputs is None)):
+                return given.results[0]
+            bound = None if inputs is None or given.missing else bind(given, inputs, self.label, location)
+            if bound is None:
+                return BROKEN if given.broken else stand_in(given, self.label, location)
+            given = bound
+        if outputs and all(name in given.values for name in outputs):
+            return Result({name: given.values[name] for name in outputs}, "only")
+        if len(outputs) > 1 or not given.values:
+            return stand_in(given, self.label, location)
+        name, value = next(iter(given.values.items()))
+        return Result({name: value})
+
+    def _signature(self) -> tuple[InputNames | None, tuple[str, ...]]:
+        """The inputs and the named outputs of what is repeated, as far as they are known without evaluating it."""
+        name = None if self.entry.type is None else self.entry.type.value
+        body = self.entry.body
+        if isinstance(name, str) and name in LAYER_TYPES:
+            return input_names(LAYER_TYPES[name]), ()
+        if isinstance(name, str) and name in self.body.context.spec.blocks:
+            body = self.body.context.spec.blocks[name].body
+        if body is None:
+            return None, ()
+        inputs = None if body.inputs is None else InputNames(tuple(body.inputs), (), variadic=False)
+        return inputs, tuple(body.outputs)
 
     def _parallel(self, before: Given) -> Result:
         ports: dict[str, Value] = {}
@@ -135,12 +192,21 @@ class Copies:
                 result = self._copy(frame, turn.number, before).result
             else:
                 result = self.body.absent(self.entry, frame, before, self.label)
+                self._name_absent(turn, result)
             if result.ports is None:
                 broken = True
-            else:
-                name = f"{self.label}.{turn.number}"
-                ports[str(turn.number)] = result.values(name, self.entry.location)[0]
+                continue
+            values = list(result.ports.values())[: 1 if result.plain == "main" else None]
+            if len(values) != 1:
+                message = f"{self.label}: parallel: a copy gives one output, copy {turn.number} has {len(values)}"
+                raise LanguageError(message, self.entry.location)
+            ports[str(turn.number)] = values[0]
         return BROKEN if broken else Result(ports, "all")
+
+    def _name_absent(self, turn: Copy, result: Result) -> None:
+        """What an absent copy stands for, under its name, if it has one of its own."""
+        if self.path is None and self.entry.name is not None and not self.body.context.again:
+            self.body.names.add(self.body.claim(self.entry.name, turn.scope), result)
 
     def _charged(self, turn: Copy) -> Frame:
         self.body.context.charge(self.entry.location)
@@ -151,6 +217,7 @@ class Copies:
         body, entry = self.body, self.entry
         outcome = FAILED
         with body.mistakes.collect(entry.location):
+            self.present += 1
             if self.path is None:
                 return body.single(entry, frame, given)[0]
             path = f"{self.path}.{number}"
@@ -172,11 +239,12 @@ def expand_loop(body: Body, entry: EntrySpec, frame: Frame, before: Reads) -> tu
     result, again = BROKEN, None
     with body.mistakes.collect(entry.location):
         path = body.join(name)
-        body.context.claim(path, entry.location)
         turns = copies(entry.loop, frame.scope, label)
-        body.position += 1 if turns else 0
+        if turns:
+            body.context.claim(path, entry.location)
         loop = Copies(body, entry, frame, label, turns, path)
         again = loop.again
         result = loop.expand(before)
+        body.position += 1 if loop.present else 0
     body.names.add(name, result, again)
     return result, name

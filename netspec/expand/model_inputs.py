@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 
 from netspec.errors import LanguageError, Location, Mistakes, nearest
 from netspec.expand.names import BROKEN, Names, Result
 from netspec.expand.reading import Reads
+from netspec.expressions.values import ShapedValue
 from netspec.expressions.values import Value as Plain
 from netspec.graph.builder import Builder
 from netspec.graph.dims import Dim, Shape, Size, symbol
@@ -14,7 +17,7 @@ from netspec.graph.graph import Origin
 from netspec.graph.types import DTYPES, DType, TensorType
 from netspec.language.document import Node
 from netspec.language.names import check_identifier, check_name
-from netspec.language.scope import Scope, resolved, value_of
+from netspec.language.scope import AwaitedError, Scope, resolved, value_of
 from netspec.language.spec import ModelSpec
 from netspec.layers.validation import shown
 
@@ -39,9 +42,17 @@ class ModelNames(Names):
         for name, (key, node) in spec.let.items():
             self._define(name, node, "a let", key, None)
         self._claim_inputs()
-        for name in (*spec.params, *spec.let):
-            with mistakes.collect():
-                self.shared.get(name)
+        self._compute((*spec.params, *spec.let, *(name for name in spec.inputs if name not in self._refused)))
+
+    def _compute(self, names: Iterable[str]) -> None:
+        """Compute what can be computed before there are entries, so that its mistakes are told once, at its place."""
+        self.scope.awaited = frozenset(
+            str(entry.name.value) for entry in self.spec.body.layers if entry.name is not None
+        )
+        for name in names:
+            with self.mistakes.collect(), suppress(AwaitedError):
+                self.scope.get(name)
+        self.scope.awaited = frozenset()
 
     def define_inputs(self, builder: Builder) -> Reads:
         """The inputs of the graph, and what the first entry reads: the only one."""
@@ -49,14 +60,19 @@ class ModelNames(Names):
             if name in self._refused:
                 self.results[name] = BROKEN
                 continue
-            self.add(name, BROKEN)
+            self.results[name] = BROKEN
             if name in self.spec.broken_inputs:
+                self.scope.define_broken(name)
                 continue
             with self.mistakes.collect(node.location, f"input {name}: "):
                 assert isinstance(node.value, dict)
-                type = TensorType(self._shape(node.value["shape"]), self._dtype(node.value.get("dtype")))
+                seen = self.scope[name]
+                assert isinstance(seen, ShapedValue)
+                type = TensorType(seen.shape, self._dtype(node.value.get("dtype")))
                 default = self._default(node.value.get("default"), type.dtype)
                 self.add(name, Result({name: builder.input(name, type, Origin(name, key), default)}))
+            if self.results[name] is BROKEN:
+                self.scope.define_broken(name)
         self._check_symbols(builder)
         if not self.results:
             return Reads((BROKEN,), ("",), implied=True)
@@ -89,6 +105,8 @@ class ModelNames(Names):
                 check_name(name, "an input", key)
                 self.scope.claim(name, "an input", key)
                 self._refused.remove(name)
+                if name not in self.spec.broken_inputs:
+                    self.scope.define_later(name, partial(self._shaped, name, node), key)
             for item in _symbol_nodes(node) if name not in self.spec.broken_inputs else ():
                 assert isinstance(item.value, str)
                 with self.mistakes.collect(item.location):
@@ -97,6 +115,16 @@ class ModelNames(Names):
                         symbols.add(item.value)
                         self.shared.claim(item.value, "a symbol of a shape", item.location)
                         self.shared.define(item.value, symbol(item.value))
+
+    def _shaped(self, name: str, node: Node) -> Plain:
+        """An input as params and let see it, before the graph has it."""
+        assert isinstance(node.value, dict)
+        mistakes = Mistakes()
+        shape: Shape = ()
+        with mistakes.collect(node.location, f"input {name}: "):
+            shape = self._shape(node.value["shape"])
+        mistakes.raise_all()
+        return ShapedValue(shape)
 
     def _check_symbols(self, builder: Builder) -> None:
         """Every symbol is the whole size of some dimension: of an input that every call is given, if it can be."""

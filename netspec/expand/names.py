@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from netspec.errors import LanguageError, Location
 from netspec.expressions.values import ShapedValue
+from netspec.expressions.values import Value as Plain
 from netspec.graph.graph import Value
 from netspec.language.names import is_identifier
 from netspec.language.scope import Scope
@@ -33,17 +35,23 @@ class Result:
         assert self.ports
         return next(iter(self.ports.values()))
 
-    def values(self, name: str, location: Location | None) -> list[Value]:
-        """What the name alone means. Raises LanguageError where a block has several outputs."""
+    def values(self, name: str, location: Location | None, label: str = "") -> list[Value]:
+        """What the name alone means to the entry `label`. Raises LanguageError where a block has several outputs."""
         assert self.ports is not None
         values = list(self.ports.values())
         if self.plain == "only" and len(values) > 1:
             ports = ", ".join(f"{name}:{port}" for port in self.ports)
-            raise LanguageError(f"{name} has several outputs: name one, {ports}", location)
+            reader = f"{label}: " if label else ""
+            raise LanguageError(f"{reader}{name} has several outputs: name one, {ports}", location)
         return values if self.plain == "all" else values[:1]
 
 
 BROKEN = Result(None)
+
+
+def _no_shape(name: str, outputs: int) -> Plain:
+    raise LanguageError(f"{name} has {outputs} outputs: only the shape of an entry with one can be read")
+
 
 # Applies an entry once more, with the same arguments, weights and buffers, to other inputs.
 Again = Callable[["Given", str], "Outcome"]
@@ -69,6 +77,8 @@ class Names:
             self.scope.define_broken(name)
         elif result.plain != "all" and (result.plain == "main" or len(result.ports) == 1):
             self.scope.define(name, ShapedValue(next(iter(result.ports.values())).shape))
+        else:  # it hides an outer name all the same
+            self.scope.define_later(name, partial(_no_shape, name, len(result.ports)), None)
 
     def find(self, name: str) -> Result | None:
         """What `name` stands for, here or around; BROKEN where a name may be missing because of another mistake."""
@@ -78,6 +88,8 @@ class Names:
                 return names.results[name]
             if names.scope.incomplete:
                 return BROKEN
+            if names.scope.is_number(name):
+                return None
             names = names.around
         return None
 

@@ -20,7 +20,7 @@ class Reads:
 
     `inputs` are the names of the inputs where `from` is a mapping. `texts` are the references as they are written.
     `implied` says that nothing is written: it is the entry before, `handed` that a group gives it to its first entry.
-    `missing` says why there is nothing.
+    `resolved` says that `from` has been read already, and is not read again. `missing` says why there is nothing.
     """
 
     results: tuple[Result, ...] = ()
@@ -29,6 +29,7 @@ class Reads:
     location: Location | None = None
     implied: bool = False
     handed: bool = False
+    resolved: bool = False
     missing: str = ""
     keys: Mapping[str, Location] = field(default_factory=lambda: NO_KEYS)
 
@@ -75,7 +76,7 @@ class Reader:
 
     def reads(self, source: Node | None, scope: Scope, label: str, before: Reads) -> Reads:
         """What the key `from` says, else what stands `before`. Raises LanguageError with all mistakes."""
-        if source is None:
+        if source is None or before.resolved:
             return before
         node = resolved(source, scope)
         if isinstance(node.value, dict):
@@ -136,7 +137,7 @@ def bind(given: Given, inputs: InputNames, label: str, location: Location) -> Bo
         return Bound({})
     if given.missing:
         raise LanguageError(f"{label}: from is required: {given.missing}", location)
-    values, texts = _values(given, label)
+    values, texts = _values(given, label, location)
     if inputs.variadic:
         names: Sequence[str] = [str(number) for number in range(len(values))]
     else:
@@ -161,7 +162,7 @@ def _by_name(given: Reads, inputs: InputNames, label: str) -> Bound:
             raise LanguageError(f"{label}: from: input {name} is missing", given.location)
     values: dict[str, Value] = {}
     for name, result, text in zip(given.inputs, given.results, given.texts, strict=True):
-        found = result.values(text, given.location)
+        found = result.values(text, given.location, label)
         if len(found) != 1:
             raise LanguageError(f"{label}: from: input {name} takes one value, {text} has {len(found)}", given.location)
         values[name] = found[0]
@@ -169,13 +170,13 @@ def _by_name(given: Reads, inputs: InputNames, label: str) -> Bound:
     return Bound({name: values[name] for name in known if name in values}, texts)
 
 
-def _values(given: Reads, label: str) -> tuple[list[Value], list[str]]:
+def _values(given: Reads, label: str, location: Location) -> tuple[list[Value], list[str]]:
     """All values that are read, in order, each with its reference: a parallel loop gives several."""
     values: list[Value] = []
     texts: list[str] = []
     for number, result in enumerate(given.results):
         text = given.texts[number]
-        found = result.values(text or "the entry before", given.location)
+        found = result.values(text or "the entry before", given.location or location, label)
         values += found
         texts += [text] * len(found)
     return values, texts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from netspec.errors import LanguageError, Mistakes, nearest, printable
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from netspec.language.document import Node
 
 
-def tied_paths(node: Node, at: Application, builder: Builder) -> dict[str, str]:
-    """For each parameter named in `tie` the path of the one it is, looked up from the innermost entry outwards."""
+def tied_paths(node: Node, at: Application, enclosing: Sequence[str], builder: Builder) -> dict[str, str]:
+    """For each parameter named in `tie` the path of the one it is.
+
+    It is looked up in the `enclosing` groups, blocks and copies, from the innermost outwards to the model, whose path
+    is empty. Raises LanguageError.
+    """
     written = resolved(node, at.scope)
     if not isinstance(written.value, dict):
         message = f"{at.label}: tie: expected a mapping such as {{weight: embedding.weight}}"
@@ -24,9 +29,7 @@ def tied_paths(node: Node, at: Application, builder: Builder) -> dict[str, str]:
     for name, child in written.value.items():
         with mistakes.collect(child.location):
             given = text_of(child, at.scope, f"{at.label}: tie of {name}")
-            around = at.path
-            while around:
-                around = around.rpartition(".")[0]
+            for around in enclosing:
                 path = f"{around}.{given}" if around else given
                 if builder.has_param(path):
                     found[name] = path

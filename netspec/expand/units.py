@@ -16,7 +16,7 @@ from netspec.expand.ties import tied_paths
 from netspec.graph.builder import Entry
 from netspec.graph.dims import format_shape
 from netspec.graph.graph import Origin, Value
-from netspec.language.entries import check_layer_type
+from netspec.language.entries import check_layer_type, is_expression
 from netspec.language.names import check_identifier, check_name
 from netspec.language.scope import Scope, value_of
 from netspec.language.spec import BlockSpec, BodySpec, EntrySpec, Named, is_block
@@ -26,6 +26,9 @@ from netspec.layers.formula import Formula
 
 if TYPE_CHECKING:
     from netspec.expand.body import Body
+
+
+USED = "; in block "
 
 
 @dataclass
@@ -77,17 +80,9 @@ class LayerUnit(Unit):
         at, entry = self.at, self.at.entry
         mistakes = Mistakes()
         with mistakes.collect():
-            if self.layer is None:
-                derived: dict[str, Any] = {}
-                if self.cls is Formula:
-                    if given is None:
-                        raise FollowsError
-                    assert isinstance(given, Bound)
-                    derived = formula_fields(entry, given, at.scope, at.label)
-                self.layer = self.context.configurator.layer(self.type, entry, at.scope, at.label, derived)
-                self.context.layers[at.path] = self.layer
+            self.layer = self._configured(given)
         freezing = self.context.freezing
-        self.target = Entry(Origin(at.path, entry.location), shared=self.context.applying_again)
+        self.target = Entry(Origin(at.path, entry.location), shared=bool(self.context.again))
         self.target.frozen = lambda name: freezing.param(at.frozen, name)
         self.target.fixed = lambda name: freezing.buffer(at.frozen, name)
         with mistakes.collect():
@@ -95,8 +90,23 @@ class LayerUnit(Unit):
             self.target.inherited, self.target.initializers = inherited, own
         with mistakes.collect():
             if entry.tie is not None:
-                self.target.tied = tied_paths(entry.tie, at, self.context.builder)
+                self.target.tied = tied_paths(entry.tie, at, self.body.enclosing, self.context.builder)
         mistakes.raise_all()
+
+    def _configured(self, given: Given | None) -> Layer:
+        """The layer with its fields. One that is applied once more may see other shapes, so it is made anew."""
+        at, first = self.at, self.layer
+        if first is not None and not self.context.again:
+            return first
+        derived: dict[str, Any] = {}
+        if self.cls is Formula:
+            if given is None:
+                raise FollowsError
+            assert isinstance(given, Bound)
+            derived = formula_fields(at.entry, given, at.scope, at.label)
+        made = self.context.configurator.layer(self.type, at.entry, at.scope, at.label, derived)
+        self.context.layers.setdefault(at.path, made)
+        return first if first is not None and first == made else made
 
     def call(self, given: Given) -> Result:
         assert self.layer is not None and isinstance(given, Bound)
@@ -127,13 +137,13 @@ class BodyUnit(Unit):
 
         at = self.at
         if isinstance(given, Reads):
-            first = replace(given, implied=True, handed=True)
+            first = replace(given, implied=True, handed=True, resolved=False)
         else:
             for name, value in given.values.items():
                 self.names.add(name, Result({name: value}))
             main = next(iter(given.values), None)
             first = NOTHING if main is None else Reads((self.names.results[main],), (main,), implied=True)
-        inner = Body(self.context, self.spec, self.names, at.path, at.frozen)
+        inner = Body(self.context, self.spec, self.names, (at.path, *self.body.enclosing), at.frozen)
         result = inner.expand(first)
         self.hand_up(inner.mistakes)
         return result
@@ -190,8 +200,8 @@ class BlockUnit(BodyUnit):
     def prepare(self, given: Given | None) -> None:
         at, entry, known = self.at, self.at.entry, self.block.params
         mistakes = Mistakes()
-        for key in ("init", "tie"):
-            if key in entry.keys:
+        for key in ("init", "tie"):  # beside the name of a block they are refused where the entry is read
+            if key in entry.keys and entry.type is not None and is_expression(entry.type):
                 mistakes.add(f"{at.label}: {key}: a block has none: write it at a layer", entry.keys[key])
         arguments = {}
         for key, node in entry.fields.items():
@@ -211,6 +221,8 @@ class BlockUnit(BodyUnit):
             self.names.scope.define(param, value)
 
     def call(self, given: Given) -> Result:
+        if self.name in self.context.endless:
+            raise FollowsError  # told where the block is written
         if self.name in self.context.open_blocks:
             circle = [*self.context.open_blocks[self.context.open_blocks.index(self.name) :], self.name]
             raise LanguageError(
@@ -228,11 +240,11 @@ class BlockUnit(BodyUnit):
     def _hand_up(self, mistakes: Mistakes) -> None:
         """A mistake inside a block says where the block is used, and is told for its first use only."""
         at = self.at
-        used = f"; in block {self.name}, used by {at.label} ({at.entry.location})"
+        used = f"{USED}{self.name}, used by {at.label} ({at.entry.location})"
         for mistake in mistakes.found:
-            inside = mistake.message.removeprefix(f"{at.path}.").partition("; in block ")[0]
-            if (mistake.location, inside) not in self.context.told:
-                self.context.told.add((mistake.location, inside))
+            key = mistake.location, mistake.message.removeprefix(f"{at.path}.")
+            if USED in mistake.message or key not in self.context.told:  # a block inside has told it just now
+                self.context.told.add(key)
                 self.body.mistakes.found.append(Mistake(mistake.message + used, mistake.location))
 
 

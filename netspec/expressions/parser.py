@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -63,6 +64,7 @@ def contains(text: str) -> bool:
     return "$(" in text
 
 
+@lru_cache(maxsize=4096)  # the entries of a block are read again for each of its uses, and in both modes
 def read_string(text: str, place: Place) -> str | Expression | Template:
     """What a string of a spec says: itself, one expression that keeps its type, or a text with expressions in it.
 

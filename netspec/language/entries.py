@@ -107,9 +107,9 @@ class BodyReader:
             self.mistakes.add(f"{what}: from is required", node.location)
             return None
         only = parts.get("only")
-        if only is not None and only.value != "training":
+        if training_only and only is not None and only.value != "training":
             self.mistakes.add(f"{what}: only: expected training", only.location)
-        return OutputSpec(named.key, parts["from"], parts.get("if"), only is not None)
+        return OutputSpec(named.key, parts["from"], parts.get("if"), training_only and only is not None)
 
     def _inputs(self, node: Node, what: str) -> dict[str, Location] | None:
         found: dict[str, Location] = {}
@@ -120,6 +120,9 @@ class BodyReader:
             assert isinstance(item.value, str)
             if item.value in found:
                 self.mistakes.add(f"inputs of {what}: {printable(item.value[:64])} twice", item.location)
+            if item.value.startswith("x-"):
+                message = f"inputs of {what}: {printable(item.value[:64])} is no name: a name does not begin with x-"
+                self.mistakes.add(message, item.location)
             found[item.value] = item.location
         return found
 

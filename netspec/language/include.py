@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from json import dumps
 from typing import Any, TypeVar
 
 from netspec.errors import LanguageError, Location, Mistake, Mistakes, printable
 from netspec.language.document import Document, Node
 from netspec.language.include_path import IncludePaths
 from netspec.language.reader import read_included
-from netspec.language.spec import BodySpec, FileSpec, ModelSpec, Names
+from netspec.language.spec import BodySpec, FileSpec, ModelSpec, Named, Names
 from netspec.language.structure import INPUTS_REQUIRED, file_spec
 
 MAX_INCLUDES = 64
@@ -31,13 +32,10 @@ def model_spec(document: Document) -> ModelSpec:
     mistakes = joiner.mistakes
     body = BodySpec(document.root.location, joined.whole.get("layers", ()), outputs=joined.whole.get("outputs", {}))
     inputs: Names = joined.whole.get("inputs", {})
-    missing = False
-    if "inputs" not in joined.whole:
-        mistakes.add(INPUTS_REQUIRED, document.root.location)
-        missing = True
-    if "layers" not in joined.whole:
-        mistakes.add("layers is required: a list of layers", document.root.location)
-        missing = True
+    incomplete = joiner.incomplete or any(file.incomplete for file in joiner.files)
+    for part, message in (("inputs", INPUTS_REQUIRED), ("layers", "layers is required: a list of layers")):
+        if part not in joined.whole and not incomplete:  # else what is in error may have had it
+            mistakes.add(message, document.root.location)
     return ModelSpec(
         file=document.file,
         location=document.root.location,
@@ -52,7 +50,7 @@ def model_spec(document: Document) -> ModelSpec:
         mistakes=mistakes,
         included=joiner.included,
         broken_inputs=frozenset().union(*(file.broken_inputs for file in joiner.files)),
-        incomplete=missing or joiner.incomplete or any(file.incomplete for file in joiner.files),
+        incomplete=incomplete or bool({"inputs", "layers"} - joined.whole.keys()),
     )
 
 
@@ -89,9 +87,11 @@ class _Joiner:
                     self.incomplete = True
                     raise
         result = _Joined(file)
+        numbers = {**file.params, **file.let}
         for part in JOINED:
             own: Mapping[str, Any] = getattr(file, part)
-            result.names[part] = {**self._merged(part, own, others), **own}
+            settled = own if part == "blocks" else numbers  # a let of this file may replace an included param
+            result.names[part] = {**self._merged(part, settled, file, others), **own}
         for part in WHOLE:
             own_part = getattr(file, part)
             given = [other for other in others if part in other.whole]
@@ -100,24 +100,27 @@ class _Joiner:
             elif given:
                 result.whole[part] = given[0].whole[part]
                 for other in given[1:]:
-                    if other.whole[part] is not given[0].whole[part]:
+                    if _differs(other.whole[part], given[0].whole[part]):
                         self._differ(part, file, given[0], other)
         return result
 
-    def _merged(self, part: str, own: Mapping[str, Any], others: list[_Joined]) -> dict[str, Any]:
+    def _merged(self, part: str, own: Mapping[str, Any], file: FileSpec, others: list[_Joined]) -> dict[str, Any]:
+        """What the includes of `file` give that it does not settle itself by `own`."""
         found: dict[str, Any] = {}
         giver: dict[str, _Joined] = {}
         for other in others:
             for name, value in other.names[part].items():
-                if name not in own and name in found and found[name] is not value and _differs(found[name], value):
-                    self._differ(f"{part}: {name}", giver[name].file, giver[name], other)
+                if name in own:
+                    continue
+                if name in found and _differs(found[name], value):
+                    self._differ(f"{part}: {name}", file, giver[name], other)
                 found.setdefault(name, value)
                 giver.setdefault(name, other)
         return found
 
     def _differ(self, what: str, file: FileSpec, one: _Joined, other: _Joined) -> None:
         message = f"{what} differs in {one.file.file} and {other.file.file}: give it in the file that includes both"
-        self.mistakes.add(message, file.location)
+        self.mistakes.add(message, file.include[0].location)
 
     def _other(self, node: Node, file: str, chain: tuple[str, ...]) -> _Joined:
         assert isinstance(node.value, str)
@@ -142,8 +145,19 @@ class _Joiner:
 
 
 def _differs(one: Any, other: Any) -> bool:
-    """Whether two params or lets have other values; blocks of two files always count as different."""
-    return not (isinstance(one, tuple) and isinstance(other, tuple) and one[1].plain() == other[1].plain())
+    """Whether two files say different things under one name.
+
+    Params, lets, inputs and globs are compared by their values; blocks, layers and outputs of two files always differ.
+    """
+    if one is other:
+        return False
+    if isinstance(one, Node) and isinstance(other, Node):
+        return dumps(one.plain(), sort_keys=True) != dumps(other.plain(), sort_keys=True)  # 1, 1.0 and true differ
+    if isinstance(one, Named) and isinstance(other, Named):
+        return _differs(one.node, other.node)
+    if isinstance(one, dict) and isinstance(other, dict) and list(one) == list(other):
+        return any(_differs(one[name], other[name]) for name in one)
+    return True
 
 
 def with_includes(mistakes: Any, included: Mapping[str, Location]) -> list[Mistake]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from netspec.errors import FollowsError, LanguageError, Location
+from netspec.errors import FollowsError, LanguageError, Location, NetspecError
 from netspec.expressions.evaluation import evaluate, fill
 from netspec.expressions.parser import contains, read_string
 from netspec.expressions.syntax import Expression, Template
 from netspec.expressions.values import Value
 from netspec.language.document import Node
+
+
+class AwaitedError(FollowsError):
+    """A name stands for an entry that is not expanded yet."""
 
 
 class Scope(Mapping[str, Value]):
@@ -26,9 +30,11 @@ class Scope(Mapping[str, Value]):
         self._open: list[str] = []
         self._broken: set[str] = set()
         if of_one_body and around is not None:
-            self._defined, self._lower = around._defined, around._lower
+            self._defined, self._lower, self._open = around._defined, around._lower, around._open
         # Whether names are missing here because what should give them is in error: then an unknown one is no mistake.
         self.incomplete = False
+        # Names of entries that are not expanded yet: a `let` that asks for one is computed later.
+        self.awaited: frozenset[str] = frozenset()
 
     def claim(self, name: str, what: str, location: Location | None) -> None:
         """Take `name` for `what`, or a LanguageError where this body has it already, in whatever case."""
@@ -41,6 +47,10 @@ class Scope(Mapping[str, Value]):
             raise LanguageError(f"{twice}: {what} and {kind}{where} of one name{hint}", location)
         self._lower[name.lower()] = name
         self._defined[name] = (what, location)
+
+    def is_number(self, name: str) -> bool:
+        """Whether `name` is a param or a let of this body, which nothing can refer to."""
+        return name in self._defined and self._defined[name][0] in ("a param", "a let")
 
     def define(self, name: str, value: Value) -> None:
         """Give a value to a name."""
@@ -62,11 +72,13 @@ class Scope(Mapping[str, Value]):
             return self._values[name]
         if name in self._pending:
             return self._compute(name)
-        if self._around is None:
-            if self.incomplete:
-                raise FollowsError
-            raise KeyError(name)
-        return self._around[name]
+        if name in self.awaited:
+            raise AwaitedError
+        if self._around is not None and name in self._around:
+            return self._around[name]
+        if self.incomplete:
+            raise FollowsError
+        raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
         yield from self._values
@@ -79,6 +91,7 @@ class Scope(Mapping[str, Value]):
 
     def __contains__(self, name: object) -> bool:
         inside = self.incomplete or name in self._values or name in self._pending or name in self._broken
+        inside = inside or name in self.awaited
         return inside or (self._around is not None and name in self._around)
 
     def _compute(self, name: str) -> Value:
@@ -89,7 +102,9 @@ class Scope(Mapping[str, Value]):
         self._open.append(name)
         try:
             self._values[name] = compute()
-        except LanguageError:
+        except AwaitedError:
+            raise
+        except NetspecError:
             self._broken.add(name)
             raise
         except RecursionError:

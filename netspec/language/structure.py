@@ -5,6 +5,7 @@ from __future__ import annotations
 from netspec.errors import Location, Mistakes, nearest, printable
 from netspec.language.document import Document, Node
 from netspec.language.entries import BodyReader, children, is_expression, names
+from netspec.language.names import check_name
 from netspec.language.spec import VERSION, BlockSpec, Defaults, FileSpec, Names, is_block, is_free
 from netspec.layers import LAYER_TYPES
 from netspec.layers.validation import written_fields
@@ -120,6 +121,9 @@ class _FileReader:
         what = f"block {printable(name[:64])}"
         if not is_block(name):
             self.mistakes.add(f"{what}: a block's name begins with a capital letter; a layer's with a small one", key)
+        else:
+            with self.mistakes.collect():
+                check_name(name, "a block", key)
         if not isinstance(node.value, dict):
             self.mistakes.add(f"{what}: expected a mapping with layers", node.location)
             self.incomplete = True
@@ -129,5 +133,8 @@ class _FileReader:
         for param, named in params.items():
             if param in BodyReader.RESERVED:
                 message = f"{what}: no param may be called {param}: it is a key of every entry"
+                self.mistakes.add(message, named.key)
+            elif is_free(param):
+                message = f"{what}: no param may be called {param}: it is free for notes in every entry"
                 self.mistakes.add(message, named.key)
         return BlockSpec(key, params, body.body(node, parts, what))

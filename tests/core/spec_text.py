@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from netspec.errors import NetspecError
-from netspec.graph.graph import Graph
+from netspec.graph.graph import Call, Graph
 from netspec.spec import Spec, loads
 
 HEAD = "netspec: 1\nname: m\ninputs: {x: {shape: [batch, 6]}}\n"
 IMAGE = "netspec: 1\nname: m\ninputs: {x: {shape: [batch, 3, 8, 8]}}\n"
+TWO = "netspec: 1\nname: m\ninputs: {x: {shape: [batch, 6]}, m: {shape: [batch, 6]}}\n"
 TOWER = (
     IMAGE
     + """\
@@ -49,3 +50,14 @@ def outputs(text: str, **options: Any) -> dict[str, str]:
 
 def trainable(text: str, **options: Any) -> dict[str, bool]:
     return {param.path: param.trainable for param in graph(text, **options).params}
+
+
+def calls(text: str, **options: Any) -> dict[str, Call]:
+    """The layers by path: of one that is applied several times the last."""
+    return {call.path: call for call in graph(text, **options).calls()}
+
+
+def reads(text: str, **options: Any) -> dict[str, list[str]]:
+    """For each layer the paths of what it reads."""
+    found = calls(text, **options).items()
+    return {path: [value.origin.path for value in call.inputs if value.origin] for path, call in found}

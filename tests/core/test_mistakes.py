@@ -182,6 +182,16 @@ outputs: {{y: a}}
     assert mistake.startswith("s.yaml:5:")
 
 
+@pytest.mark.parametrize("name", ["3", "{a: b}", "null", "$(1 // 0)", "a$(true)", "$(nothing)"])
+def test_no_name_is_missed_where_a_name_is_in_error(name: str) -> None:
+    text = HEAD + (
+        f"layers:\n  - {{name: {name}, type: relu}}\n"
+        '  - {type: linear, out_features: "$(a.shape[1])"}\n  - {type: relu, from: b}\n  - {share: c}\n'
+    )
+    (mistake,) = mistakes(text)
+    assert mistake.startswith("s.yaml:5:")
+
+
 def test_a_thousand_mistakes_are_told_in_a_second() -> None:
     layers = "".join(
         (f"  - {{name: layer{k}, type: relu}}\n  - {{type: relu, from: missing{k}}}\n") for k in range(3000)

@@ -88,9 +88,28 @@ GROWTH = """
 import sys, time
 from netspec.spec import loads
 
+HEAD = "netspec: 1\\ninputs: {x: {shape: [batch, 8, 4, 4]}}\\n"
+BLOCKS = '''
+blocks:
+  Unit:
+    params: {channels: null}
+    inputs: [x]
+    let: {out: $(channels * 1)}
+    layers:
+      - {name: conv, type: conv2d, out_channels: $(out), kernel_size: 1, bias: false}
+      - {name: bn, type: batch_norm, if: $(channels == 8)}
+      - relu
+      - {type: add, from: [bn, x]}
+layers: [{name: units, type: Unit, channels: 8, repeat: COUNT}]
+'''
+
+def text_of(layers):
+    if sys.argv[1] == "blocks":
+        return HEAD + BLOCKS.replace("COUNT", str(layers // 4))
+    return HEAD + "layers:\\n" + "  - {type: linear, out_features: 8, init: {bias: zeros}}\\n" * layers
+
 def seconds(layers):
-    text = "netspec: 1\\ninputs: {x: {shape: [batch, 8]}}\\nlayers:\\n"
-    text += "  - {type: linear, out_features: 8, init: {bias: zeros}}\\n" * layers
+    text = text_of(layers)
     times = []
     for _ in range(3):
         start = time.process_time()
@@ -103,7 +122,8 @@ print(seconds(4000) / seconds(1000))
 """
 
 
-def test_time_grows_with_the_number_of_layers_and_not_with_its_square() -> None:
+@pytest.mark.parametrize("kind", ["lines", "blocks"])
+def test_time_grows_with_the_number_of_layers_and_not_with_its_square(kind: str) -> None:
     # Processor time, in a process of its own: in a large one the garbage collector has all else to look at too.
-    done = subprocess.run([sys.executable, "-c", GROWTH], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", GROWTH, kind], check=True, capture_output=True, text=True)
     assert float(done.stdout) < 10  # four times the layers; their square would be sixteen
