@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -24,10 +26,11 @@ class Spec:
 
     def __init__(self, document: Document, options: Options) -> None:
         self.file = document.file
-        self._expansion = Expansion(model_spec(document), options)
-        whole = self._expansion.graph(training=False)
-        self.inference = apply_passes(whole)
-        self.warnings = self._unused(whole)
+        with _collector_paused():
+            self._expansion = Expansion(model_spec(document), options)
+            whole = self._expansion.graph(training=False)
+            self.inference = apply_passes(whole)
+            self.warnings = self._unused(whole)
 
     @property
     def name(self) -> str:
@@ -36,7 +39,8 @@ class Spec:
     @cached_property
     def training(self) -> Graph:
         """The graph for training. Raises NetspecError where the model cannot be trained."""
-        return apply_passes(self._expansion.graph(training=True))
+        with _collector_paused():
+            return apply_passes(self._expansion.graph(training=True))
 
     @cached_property
     def graphs(self) -> GraphPair:
@@ -126,6 +130,19 @@ def options(params: Mapping[str, Any] | None, freeze: Sequence[str] | None) -> O
 def _label(call: Call) -> str:
     """A layer as messages call it: a position alone says little."""
     return f"{call.path} ({call.layer.type})" if call.path.isdigit() else call.path
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Nothing is collected meanwhile: a graph is made of values that all stay, and Python would walk through them again
+    and again, for 40 % of the time at 10,000 layers."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _not_needed(whole: Graph, pruned: Graph) -> set[str]:
