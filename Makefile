@@ -6,7 +6,7 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test test-thorough lint bench bench-core format clean
+.PHONY: help demo test test-thorough test-zoo lint bench bench-core format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ test: $(INSTALLED) ## run all tests, in two processes
 
 test-thorough: $(INSTALLED) ## run what takes too long for every run: the other planted mistakes
 	@$(BIN)/pytest -m thorough
+
+test-zoo: $(INSTALLED) ## run every model of the zoo on every backend, against torchvision's logits
+	@$(BIN)/pytest -m "not thorough" tests/zoo
 
 lint: $(INSTALLED) ## check style, types, imports and spelling
 	@$(BIN)/ruff check

@@ -23,7 +23,7 @@ def load(path: Path, params: Mapping[str, Any] | None = None, freeze: Sequence[s
     """Read and check the spec in a file.
 
     Args:
-        path: a YAML file, or JSON if its name ends in `.json`.
+        path: a YAML file, or JSON if its name ends in `.json`; or the name of a spec of the zoo, such as `resnet50`.
         params: values for the spec's params, by name, of the kind of their defaults.
         freeze: globs over paths, which go behind those of the file: `["*", "!fc"]` freezes all but `fc`.
 

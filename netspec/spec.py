@@ -18,6 +18,7 @@ from netspec.language.document import Document, Node
 from netspec.language.include import model_spec
 from netspec.language.reader import read, read_text
 from netspec.language.scope import node_of
+from netspec.language.zoo import spec_file
 from netspec.passes import apply_passes
 
 
@@ -26,6 +27,7 @@ class Spec:
 
     def __init__(self, document: Document, options: Options) -> None:
         self.file = document.file
+        self.description = _description(document)
         with _collector_paused():
             self._expansion = Expansion(model_spec(document), options)
             whole = self._expansion.graph(training=False)
@@ -101,14 +103,14 @@ def load(
     """Read and check the spec in the file `path`.
 
     Args:
-        path: a YAML file, or JSON if its name ends in `.json`.
+        path: a YAML file, or JSON if its name ends in `.json`; or the name of a spec of the zoo, such as `resnet50`.
         params: values for the spec's params, by name; plain values of the kind of their defaults.
         freeze: globs over paths, which go behind those of the file: `["*", "!fc"]` freezes all but `fc`.
 
     Raises:
         NetspecError: with a line `file:line:col: message` for every mistake.
     """
-    return Spec(read(path), options(params, freeze))
+    return Spec(read(spec_file(path)), options(params, freeze))
 
 
 def loads(
@@ -125,6 +127,13 @@ def options(params: Mapping[str, Any] | None, freeze: Sequence[str] | None) -> O
         for name, value in (params or {}).items()
     }
     return Options(nodes, tuple(freeze or ()))
+
+
+def _description(document: Document) -> str:
+    """What the file says of itself: `description` at its top, which is free, so that it need not be text."""
+    assert isinstance(document.root.value, dict)
+    node = document.root.value.get("description")
+    return node.value if node is not None and isinstance(node.value, str) else ""
 
 
 def _label(call: Call) -> str:

@@ -22,6 +22,7 @@ from netspec.cli.summary import summary
 from netspec.cli.validate import validate
 from netspec.cli.verify import verify
 from netspec.cli.weights import convert_weights, diff_weights, init_weights, inspect_weights
+from netspec.cli.zoo import list_zoo, show_zoo
 from netspec.errors import Mistake
 
 HELP = """One declarative model in YAML or JSON becomes PyTorch, TensorFlow, JAX and ONNX, and is proved to agree.
@@ -71,6 +72,7 @@ def application() -> typer.Typer:
     export.command("onnx", epilog="Example: netspec export onnx specs/lenet.yaml -o lenet.onnx --seed 7")(export_onnx)
     app.add_typer(export, name="export")
     app.add_typer(_weights_commands(), name="weights")
+    app.add_typer(_zoo_commands(), name="zoo")
     return app
 
 
@@ -84,6 +86,13 @@ def _weights_commands() -> typer.Typer:
     group.command(
         "convert", epilog="Example: netspec weights convert lenet.weights.h5 lenet.safetensors specs/lenet.yaml"
     )(convert_weights)
+    return group
+
+
+def _zoo_commands() -> typer.Typer:
+    group = typer.Typer(help="The specs of netspec, whose names go wherever a file does.", rich_markup_mode=None)
+    group.command("list", epilog="Example: netspec zoo list --params ..12M --sort macs")(list_zoo)
+    group.command("show", epilog="Example: netspec zoo show resnet50 > mine.yaml")(show_zoo)
     return group
 
 

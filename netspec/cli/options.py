@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 Format = Literal["table", "json"]
 
-SpecOption = Annotated[str, typer.Argument(metavar="SPEC", show_default=False, help="A spec in YAML or JSON.")]
+SpecOption = Annotated[
+    str,
+    typer.Argument(metavar="SPEC", show_default=False, help="A spec in YAML or JSON, or a name of the zoo: resnet50."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -22,5 +22,6 @@ def schema(
     """
     from netspec.language.reader import read
     from netspec.language.schema import language_schema
+    from netspec.language.zoo import spec_file
 
-    emit_json(language_schema(None if file is None else read(file)))
+    emit_json(language_schema(None if file is None else read(spec_file(file))))

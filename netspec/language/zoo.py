@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 
 from netspec.errors import LanguageError, Location, nearest, printable
 
 PREFIX = "zoo:"
+
+_WORD = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 @cache
@@ -22,8 +25,22 @@ def zoo_folder() -> Path:
 @cache
 def zoo_names() -> dict[str, Path]:
     """The specs of the zoo by name, which is the file's without its ending."""
-    found = sorted(path for path in zoo_folder().rglob("*.yaml") if not path.name.startswith("_"))
-    return {path.stem: path for path in found}
+    return {path.stem: path for path in sorted(zoo_folder().rglob("*.yaml"), key=lambda path: path.stem)}
+
+
+def spec_file(path: str | os.PathLike[str]) -> str:
+    """The file that a user means: the one at `path`, or where nothing is there, the spec of the zoo of that name.
+
+    `zoo:NAME` is of the zoo always. Raises LanguageError with the nearest name where there is neither.
+    """
+    name = os.fspath(path)
+    is_word = _WORD.fullmatch(name) is not None and not os.path.lexists(name)
+    if name.startswith(PREFIX) or (is_word and name in zoo_names()):
+        return zoo_file(name)
+    if is_word:
+        message = f"there is no such file, and none in the zoo{nearest(name, zoo_names())}"
+        raise LanguageError(message, Location(name, 1, 1))
+    return name
 
 
 def zoo_file(name: str, location: Location | None = None) -> str:

@@ -34,7 +34,7 @@ def _names(root: Node, part: str) -> list[str]:
     return list(node.value) if node is not None and isinstance(node.value, dict) else []
 
 
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_specs_keep_values_and_comments(path: Path) -> None:
     text = path.read_text()
     formatted = format_text(text)

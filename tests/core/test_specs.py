@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,54 @@ def test_residual() -> None:
     ]
     assert not any(path.startswith("stem") for path in netspec.load(SPECS / "residual.yaml").training.updates)
     assert len(netspec.load(SPECS / "residual.yaml").training.updates) == 10
+
+
+def test_mlp_784_100_10() -> None:
+    total = linear(784, 100) + linear(100, 10)
+    assert total == 79_510
+    assert counts("mlp_784_100_10") == (total, total, 0, 0)
+
+
+@pytest.mark.parametrize(("D_in", "H", "D_out"), [(1000, 100, 10), (3, 5, 2), (64, 1, 1)])
+def test_two_layer(D_in: int, H: int, D_out: int) -> None:  # noqa: N803 (the letters of the lecture)
+    spec = netspec.load(SPECS / "two_layer.yaml", params={"D_in": D_in, "H": H, "D_out": D_out})
+    assert netspec.count_params(spec).total == D_in * H + H + H * D_out + D_out == (D_in + 1) * H + (H + 1) * D_out
+
+
+@pytest.mark.parametrize("n", [1, 3, 10])
+def test_quadratic(n: int) -> None:
+    spec = netspec.load(SPECS / "quadratic.yaml", params={"n": n})
+    assert netspec.count_params(spec).total == n * n + n
+    assert str(spec.inference.outputs[0].value.type) == "float[batch]"
+
+
+def test_autoencoder() -> None:
+    widths = [784, 1000, 500, 250, 30]
+    there = sum(linear(a, b) for a, b in pairwise(widths))
+    back = sum(linear(b, a) for a, b in pairwise(widths))
+    assert there + back == 2_837_314
+    assert counts("autoencoder") == (there + back, there + back, 0, 0)
+    shallow = netspec.load(SPECS / "autoencoder.yaml", params={"widths": [], "bottleneck": 2})
+    assert netspec.count_params(shallow).total == linear(784, 2) + linear(2, 784)
+
+
+@pytest.mark.parametrize("widths", [[64, 128, 256, 512, 1024], [8, 16], [5, 7, 9]])
+def test_unet(widths: list[int]) -> None:
+    size = 8 * 2 ** len(widths)
+    spec = netspec.load(SPECS / "unet.yaml", params={"widths": widths, "size": size})
+    down = sum(conv(a, b, 3) + conv(b, b, 3) for a, b in pairwise([3, *widths]))
+    up = sum(conv(b, a, 2) + conv(2 * a, a, 3) + conv(a, a, 3) for a, b in pairwise(widths))
+    assert netspec.count_params(spec).total == down + up + conv(widths[0], 2, 1)
+    assert str(spec.inference.outputs[0].value.type) == f"float[batch, 2, {size}, {size}]"
+    assert counts("unet")[0] == 31_031_810
+
+
+def test_hyperspectral() -> None:
+    scales = sum(conv(200, 128, kernel) for kernel in (1, 3, 5))
+    total = scales + norm(384) + conv(384, 128, 1) + norm(128) + (2 * 2 + 2) * conv(128, 128, 1) + linear(128, 16)
+    assert counts("hyperspectral") == (total, total, 0, 2 * (384 + 128))
+    wider = netspec.load(SPECS / "hyperspectral.yaml", params={"bands": 103, "size": 7, "classes": 9, "depth": 1})
+    assert str(wider.inference.outputs[0].value.type) == "float[batch, 9]"
 
 
 @pytest.mark.parametrize(("name", "outputs"), [("lenet", 84), ("cnn_mnist", 128), ("residual", 32)])
