@@ -25,12 +25,14 @@ DIMS = {
     "conv2d_sizes": {"height": 9, "width": 10},
     "ceil_mode": {"height": 10, "width": 12},
     "adaptive_avg_pool2d": {"height": 9, "width": 4},
+    "transformer_encoder": {"time": 7},
     "attention": {"keys": 2},  # so few that random masks leave some queries nothing
 }
 # Specs that are too large for the reference as they are.
 PARAMS: dict[str, dict[str, Any]] = {
     "autoencoder": {"pixels": 20, "widths": [11, 7], "bottleneck": 3},
     "hyperspectral": {"bands": 11, "size": 5, "width": 6, "classes": 4},
+    "transformer_encoder": {"vocabulary": 11, "context": 9, "width": 12, "heads": 3},
     "two_layer": {"D_in": 20, "H": 7},
     "unet": {"channels": 2, "size": 12, "widths": [4, 6, 10]},
 }

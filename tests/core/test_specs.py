@@ -176,3 +176,14 @@ def test_time_grows_with_the_number_of_layers_and_not_with_its_square(kind: str)
     # Processor time, in a process of its own: in a large one the garbage collector has all else to look at too.
     done = subprocess.run([sys.executable, "-c", GROWTH, kind], check=True, capture_output=True, text=True)
     assert float(done.stdout) < 10  # four times the layers; their square would be sixteen
+
+
+def test_transformer_encoder() -> None:
+    d, depth = 128, 2
+    # In each layer four projections of the width, two of four times the width, and two norms.
+    each = 4 * linear(d, d) + linear(d, 4 * d) + linear(4 * d, d) + 2 * norm(d)
+    total = (8000 + 512) * d + depth * each + norm(d) + linear(d, 4)
+    assert total == 1_486_852
+    assert counts("transformer_encoder") == (total, total, 0, 0)
+    spec = netspec.load(SPECS / "transformer_encoder.yaml", params={"width": 12, "heads": 3, "depth": 1})
+    assert str(spec.inference.outputs[0].value.type) == "float[batch, 4]"
