@@ -18,7 +18,7 @@ from tests.conformance.test_agreement import BODIES_ONLY
 BACKENDS = ["numpy", "torch", "tensorflow", "jax", "onnx"]
 PRINT_TABLES = """
 import json, sys
-from netspec.backend import find_backend
+from netspec.backend import CONTROL_GAPS, find_backend
 backend = find_backend(sys.argv[1])
 names = lambda table: sorted(each.__name__ for each in table)
 gaps = {op.__name__: reason for op, reason in backend.gaps.items()}
@@ -52,7 +52,9 @@ def test_fused_forms_are_of_known_layers(backend: str) -> None:
 def test_every_layer_and_primitive_occurs_in_the_cases() -> None:
     graphs = [row.spec.graphs.of(row.training) for row in rows()]
     assert {type(call.layer) for graph in graphs for call in graph.calls()} == set(LAYERS)
-    assert {type(node.op) for graph in graphs for node in graph.primitives()} == set(PRIMITIVES)
+    # No backend runs a scan yet: it has tests of its own, in tests/core/test_scan.py.
+    run = {type(node.op) for graph in graphs for node in graph.primitives()}
+    assert run == set(PRIMITIVES) - set(CONTROL_GAPS)
 
 
 def test_the_table_has_every_file() -> None:
