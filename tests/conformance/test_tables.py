@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from netspec.backend import CONTROL_GAPS
 from netspec.graph.ops import PRIMITIVES
 from netspec.layers import LAYERS
 from tests.conformance.table import CASES, SPECS, rows
