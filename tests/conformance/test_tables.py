@@ -19,7 +19,7 @@ from tests.conformance.test_agreement import BODIES_ONLY
 BACKENDS = ["numpy", "torch", "tensorflow", "jax", "onnx"]
 PRINT_TABLES = """
 import json, sys
-from netspec.backend import CONTROL_GAPS, find_backend
+from netspec.backend import find_backend
 backend = find_backend(sys.argv[1])
 names = lambda table: sorted(each.__name__ for each in table)
 gaps = {op.__name__: reason for op, reason in backend.gaps.items()}
