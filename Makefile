@@ -6,7 +6,7 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test test-thorough test-zoo lint bench bench-core format clean
+.PHONY: help demo test test-thorough test-zoo fuzz lint bench bench-core format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,11 @@ test-thorough: $(INSTALLED) ## run what takes too long for every run: the other 
 
 test-zoo: $(INSTALLED) ## run every model of the zoo on every backend, against torchvision's logits
 	@$(BIN)/pytest -m "not thorough" tests/zoo
+
+SECONDS_EACH ?= 60
+fuzz: $(INSTALLED) ## fuzz the readers with atheris: make fuzz SECONDS_EACH=600
+	@for target in spec text expression weights; do \
+	    PYTHONPATH=.:backends $(BIN)/python -m tests.fuzz.fuzz $$target -max_total_time=$(SECONDS_EACH) || exit 1; done
 
 lint: $(INSTALLED) ## check style, types, imports and spelling
 	@$(BIN)/ruff check
@@ -51,6 +56,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 	    { echo "netspec needs Python 3.11 or later, and '$(PYTHON)' is not: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/pip || { echo "making .venv"; $(PYTHON) -m venv .venv; }
 	@echo "installing into .venv: every framework and tool, about 3.4 GB; this takes a few minutes the first time"
-	@set -o pipefail; $(BIN)/pip install --progress-bar off -c constraints.txt -e '.[all,dev]' | grep --line-buffered -o -E \
+	@set -o pipefail; $(BIN)/pip install --progress-bar off -c constraints.txt -e '.[all,dev,fuzz]' | grep --line-buffered -o -E \
 	    '^ *(Downloading|Using cached) [^ ]+ \([0-9.]+ [MG]B\)|^Processing [^ ]+whl|^Installing collected packages'
 	@touch $(INSTALLED)

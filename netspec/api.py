@@ -63,6 +63,7 @@ def build(
     only: Sequence[str] | None = None,
     skip: Sequence[str] | None = None,
     allow_nonfinite: bool = False,
+    max_bytes: int | None = None,
 ) -> Model:
     """Compile a spec into a native model of a backend.
 
@@ -76,10 +77,13 @@ def build(
         only, skip: globs over paths, as those of `freeze`: what they leave out of `weights` starts from `seed`. It is
             listed with a warning of the logger `netspec`.
         allow_nonfinite: take weights with NaN or infinities.
+        max_bytes: of memory that the weights may take; what is free where None.
 
     Raises:
-        NetspecError: for a bad spec, a backend that is not installed or cannot do it, weights that do not fit.
+        NetspecError: for a bad spec, a backend that is not installed or cannot do it, weights that do not fit, or a
+            model that does not fit into the memory.
     """
+    from netspec.analysis.memory_limit import check_build
     from netspec.backend import FLOAT_TYPES, find_backend
     from netspec.errors import BackendError, NetspecError, nearest
 
@@ -89,6 +93,7 @@ def build(
     if type(seed) is not int:
         raise NetspecError(f"seed: expected an integer, got {seed!r}")
     checked = _spec(spec)
+    check_build(checked.inference, dtype, max_bytes)
     target = find_backend(backend) if isinstance(backend, str) else backend.require_installed()
     target.check(checked.graphs)
     values = _weights(checked, weights, only, skip, seed, allow_nonfinite)
@@ -107,6 +112,7 @@ def export_onnx(
     only: Sequence[str] | None = None,
     skip: Sequence[str] | None = None,
     allow_nonfinite: bool = False,
+    max_bytes: int | None = None,
 ) -> None:
     """Write a model as one ONNX file (opset 21 or later), atomically.
 
@@ -118,10 +124,12 @@ def export_onnx(
         seed: of the initial weights.
         external_data: put the weights in a file beside it, as ONNX wants above 2 GiB.
         only, skip, allow_nonfinite: as in `build`.
+        max_bytes: as in `build`.
 
     Raises:
         NetspecError: where the `onnx` extra is missing, or the model cannot be written.
     """
+    from netspec.analysis.memory_limit import check_build
     from netspec.backend import find_backend
     from netspec.errors import NetspecError
     from netspec.model import Model
@@ -133,6 +141,7 @@ def export_onnx(
         graphs, values = spec_or_model.graphs, spec_or_model.weights()
     else:
         spec = _spec(spec_or_model)
+        check_build(spec.inference, "float32", max_bytes)
         graphs = spec.graphs
         values = _weights(spec, weights, only, skip, seed, allow_nonfinite)
     backend.check(graphs)
@@ -149,6 +158,7 @@ def verify(
     weights: Path | Mapping[str, Any] | None = None,
     only: Sequence[str] | None = None,
     skip: Sequence[str] | None = None,
+    max_bytes: int | None = None,
 ) -> Report:
     """Run a model on every backend, each in a process of its own, and compare with the float64 reference.
 
@@ -162,6 +172,7 @@ def verify(
         dims: sizes for symbolic dimensions where inputs are drawn.
         weights: a .safetensors file or arrays by path; drawn where None.
         only, skip: as in `build`, with seed 0.
+        max_bytes: of memory that the comparison may take; what is free where None.
 
     Returns:
         A Report: `agree`, and for each backend the largest errors and the first node that differs.
@@ -169,12 +180,16 @@ def verify(
     Raises:
         NetspecError: for a bad spec, a missing backend, data that do not fit.
     """
+    from netspec.analysis.memory_limit import check_verify
+    from netspec.compare.drawing import draw_sizes
     from netspec.compare.verify import verify as compare
     from netspec.errors import NetspecError
 
     if data is not None and not isinstance(data, Mapping):
         raise NetspecError("data: expected a mapping from the names of the inputs to arrays")
     checked = _spec(spec)
+    sizes = draw_sizes(checked.inference, dims or {}) if data is None else None
+    check_verify(checked.inference, "float32" if dtype == "float32" else "float64", sizes, max_bytes)
     values = None if weights is None and not only and not skip else _weights(checked, weights, only, skip, 0, False)
     return compare(checked, [backends] if isinstance(backends, str) else backends, dtype, train, data, dims, values)
 

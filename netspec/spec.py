@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from netspec.errors import Location, Mistake
+from netspec.errors import Location, Mistake, bounded_hints
 from netspec.expand import Expansion, Options
 from netspec.graph.dims import bounds
 from netspec.graph.graph import Call, Graph, GraphPair
@@ -28,7 +28,7 @@ class Spec:
     def __init__(self, document: Document, options: Options) -> None:
         self.file = document.file
         self.description = _description(document)
-        with _collector_paused():
+        with _collector_paused(), bounded_hints():
             self._expansion = Expansion(model_spec(document), options)
             whole = self._expansion.graph(training=False)
             self.inference = apply_passes(whole)
@@ -114,7 +114,10 @@ def load(
 
 
 def loads(
-    text: str, params: Mapping[str, Any] | None = None, freeze: Sequence[str] | None = None, file: str = "<text>"
+    text: str | bytes,
+    params: Mapping[str, Any] | None = None,
+    freeze: Sequence[str] | None = None,
+    file: str = "<text>",
 ) -> Spec:
     """The same for a spec in `text`; `file` names it in messages, and its ending `.json` says that it is JSON."""
     return Spec(read_text(text, file), options(params, freeze))
@@ -123,7 +126,7 @@ def loads(
 def options(params: Mapping[str, Any] | None, freeze: Sequence[str] | None) -> Options:
     """What the caller changes of a spec; values of params are plain ones, or nodes of a text."""
     nodes = {
-        name: value if isinstance(value, Node) else node_of(value, Location(f"params[{name!r}]", 1, 1))
+        name: value if isinstance(value, Node) else node_of(value, Location(f"params[{name!r}]", 0, 0))
         for name, value in (params or {}).items()
     }
     return Options(nodes, tuple(freeze or ()))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from netspec.cli.options import FreezeOption, SetOption, SpecOption, load
+from netspec.cli.options import FreezeOption, MaxBytesOption, SetOption, SpecOption, load
 from netspec.cli.output import note
 from netspec.cli.weights_options import (
     NonfiniteOption,
@@ -34,6 +34,7 @@ def export_onnx(
     external_data: Annotated[
         bool, typer.Option("--external-data", help="Put the weights in FILE.data beside it: needed above 2 GiB.")
     ] = False,
+    max_bytes: MaxBytesOption = None,
     assignments: SetOption = None,
     freeze: FreezeOption = None,
 ) -> None:
@@ -47,5 +48,5 @@ def export_onnx(
     loaded = load(spec, assignments, freeze)
     path = Path(output or f"{loaded.name}.onnx")
     values = chosen_weights(loaded, weights, only, skip, seed, allow_nonfinite)
-    netspec.export_onnx(loaded, path, values, seed, external_data, allow_nonfinite=allow_nonfinite)
+    netspec.export_onnx(loaded, path, values, seed, external_data, allow_nonfinite=allow_nonfinite, max_bytes=max_bytes)
     note(f"{printable(str(path))}: {path.stat().st_size:,} bytes")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from netspec.errors import NetspecError
+from netspec.errors import LanguageError, Location, NetspecError
 
 if TYPE_CHECKING:
     from netspec.language.document import Node
@@ -36,6 +36,10 @@ DimOption = Annotated[
         "--dim", "--size", metavar="NAME=N", help="The size of a symbolic dimension: --dim time=128. Repeatable."
     ),
 ]
+MaxBytesOption = Annotated[
+    int | None,
+    typer.Option("--max-bytes", metavar="N", show_default=False, help="Memory to take. Default: what is free."),
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="A table for people, or JSON for programs.")]
 
 
@@ -51,9 +55,19 @@ def load(spec: str, assignments: Sequence[str] | None, freeze: Sequence[str] | N
 
 def parse_params(assignments: Iterable[str]) -> dict[str, Node]:
     """Values by name of `--set NAME=VALUE`, each a node of YAML. Raises NetspecError."""
-    from netspec.language.reader import read_value
+    return {name: _param(name, value) for name, value in pairs("--set", assignments, "NAME=VALUE")}
 
-    return {name: read_value(value, f"--set {name}") for name, value in pairs("--set", assignments, "NAME=VALUE")}
+
+def _param(name: str, text: str) -> Node:
+    """One value, which messages call `--set NAME`: lines and columns of so short a text say nothing."""
+    from netspec.language.reader import read_value
+    from netspec.language.scope import node_of
+
+    option = Location(f"--set {name}", 0, 0)
+    try:
+        return node_of(read_value(text, option.file).plain(), option)
+    except NetspecError as error:
+        raise LanguageError(mistake._replace(location=option) for mistake in error.mistakes) from None
 
 
 def parse_dims(assignments: Iterable[str]) -> dict[str, int]:

@@ -81,8 +81,8 @@ def _diagnostics(file: str, mistakes: Sequence[Mistake], severity: str) -> list[
     return [
         {
             "file": mistake.location.file if mistake.location else file,
-            "line": mistake.location.line if mistake.location else None,
-            "column": mistake.location.column if mistake.location else None,
+            "line": mistake.location.line or None if mistake.location else None,
+            "column": mistake.location.column or None if mistake.location else None,
             "message": mistake.message,
             "severity": severity,
         }

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from netspec.cli.failures import DISAGREEMENT, FAILURE
-from netspec.cli.options import DimOption, FormatOption, FreezeOption, SetOption, SpecOption, load, parse_dims
+from netspec.cli.options import (
+    DimOption,
+    FormatOption,
+    FreezeOption,
+    MaxBytesOption,
+    SetOption,
+    SpecOption,
+    load,
+    parse_dims,
+)
 from netspec.cli.output import emit, emit_json, note
 from netspec.cli.table import Column, Table, number
 from netspec.cli.weights_options import OnlyOption, SkipOption, WeightsOption, chosen_weights
@@ -38,6 +47,7 @@ def verify(
     weights: WeightsOption = None,
     only: OnlyOption = None,
     skip: SkipOption = None,
+    max_bytes: MaxBytesOption = None,
     assignments: SetOption = None,
     freeze: FreezeOption = None,
     output_format: FormatOption = "table",
@@ -60,7 +70,9 @@ def verify(
     if sys.stderr is not None and sys.stderr.isatty():
         note(f"comparing {loaded.name}: each framework takes some seconds to start")
     try:
-        report = netspec.verify(loaded, _names(backends), dtype, train, arrays, sizes or None, values)
+        report = netspec.verify(
+            loaded, _names(backends), dtype, train, arrays, sizes or None, values, max_bytes=max_bytes
+        )
     except BackendProcessError as error:
         note("\n".join(map(printable, str(error).splitlines())))
         raise typer.Exit(FAILURE) from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from netspec.cli.failures import DISAGREEMENT
-from netspec.cli.options import FormatOption, SetOption, SpecOption, load, pairs
+from netspec.cli.options import FormatOption, MaxBytesOption, SetOption, SpecOption, load, pairs
 from netspec.cli.output import emit, emit_json, note
 from netspec.cli.table import Column, Table, number
 from netspec.cli.weights_options import NonfiniteOption, SeedOption
@@ -24,16 +24,25 @@ OutputOption = Annotated[str, typer.Option("-o", "--output", metavar="FILE", sho
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", show_default=False, help="A .safetensors file.")]
 
 
-def init_weights(spec: SpecOption, output: OutputOption, seed: SeedOption = 0, assignments: SetOption = None) -> None:
+def init_weights(
+    spec: SpecOption,
+    output: OutputOption,
+    seed: SeedOption = 0,
+    max_bytes: MaxBytesOption = None,
+    assignments: SetOption = None,
+) -> None:
     """Write the initial weights of a model.
 
     They depend on the seed, and for each tensor on its path and shape alone: the same on every machine, and those
     that every backend starts from.
     """
+    from netspec.analysis.memory_limit import check_initial
     from netspec.weights.initial import initial_weights
     from netspec.weights.safetensors_file import write_weights
 
-    arrays = initial_weights(load(spec, assignments, None).inference, seed)
+    graph = load(spec, assignments, None).inference
+    check_initial(graph, max_bytes)
+    arrays = initial_weights(graph, seed)
     write_weights(output, arrays)
     _note_written(output, arrays)
 

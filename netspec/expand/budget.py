@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netspec.errors import LanguageError
-from netspec.expand.context import MAX_DEPTH, MAX_LAYERS, TooLargeError
+from netspec.errors import LanguageError, TooLargeError
+from netspec.expand.context import MAX_DEPTH, MAX_LAYERS
 from netspec.language.scope import Scope, value_of
 from netspec.language.spec import EntrySpec, ModelSpec
 

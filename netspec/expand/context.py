@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from netspec.errors import LanguageError, Location
+from netspec.errors import LanguageError, Location, TooLargeError
 from netspec.expand.configuration import Configurator
 from netspec.expand.freezing import Freezing
 from netspec.graph.builder import Builder
@@ -17,15 +17,7 @@ from netspec.layers.base import Layer
 
 MAX_LAYERS = 12_000
 MAX_DEPTH = 32  # groups and blocks inside each other: each takes about ten of the 1,000 frames of Python's stack
-MAX_ENTRIES = 10 * MAX_LAYERS  # with those that are absent
-
-
-class TooLargeError(Exception):
-    """The spec is beyond its budget: nothing else of it is looked at. No NetspecError, so that nothing collects it."""
-
-    def __init__(self, message: str, location: Location) -> None:
-        super().__init__(message)
-        self.error = LanguageError(message, location)
+MAX_ENTRIES = 4 * MAX_LAYERS  # with groups, and those that are absent: 2 s
 
 
 @dataclass
@@ -51,8 +43,10 @@ class Context:
         """Count an entry, and the layers that it is. Raises TooLargeError."""
         self._entries += 1
         self._layers += layers
-        if self._layers > MAX_LAYERS or self._entries > MAX_ENTRIES:
+        if self._layers > MAX_LAYERS:
             raise TooLargeError(f"more than {MAX_LAYERS:,} layers", location)
+        if self._entries > MAX_ENTRIES:
+            raise TooLargeError(f"more than {MAX_ENTRIES:,} entries, with those that are absent", location)
 
     def claim(self, path: str, location: Location) -> None:
         """Take a path for an entry. Raises LanguageError where another entry has it."""

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from netspec.errors import LanguageError, Mistakes, NetspecError
+from netspec.errors import LanguageError, Mistakes, NetspecError, TooLargeError, bounded_hints
 from netspec.expand.body import Body
 from netspec.expand.budget import check_size
 from netspec.expand.configuration import Configurator
-from netspec.expand.context import Context, TooLargeError
+from netspec.expand.context import Context
 from netspec.expand.freezing import Freezing
 from netspec.expand.model_inputs import ModelNames
 from netspec.expand.names import Result
 from netspec.expand.recursion import blocks_inside_themselves
 from netspec.expand.whole import check_whole
+from netspec.expressions.evaluation import bounded_steps
 from netspec.graph.builder import Builder
 from netspec.graph.graph import Graph
 from netspec.graph.invariants import check_graph
@@ -49,7 +50,8 @@ class Expansion:
         Raises NetspecError with all mistakes that do not follow from others, in the order of the text.
         """
         try:
-            return self._graph(training)
+            with bounded_hints(), bounded_steps():
+                return self._graph(training)
         except TooLargeError as error:
             raise error.error from None
         except NetspecError as error:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from netspec.errors import LanguageError, Location, printable
-from netspec.expand.context import MAX_LAYERS, TooLargeError
+from netspec.errors import LanguageError, Location, TooLargeError, printable
+from netspec.expand.context import MAX_LAYERS
 from netspec.expand.names import BROKEN, Result
 from netspec.expand.reading import FAILED, Bound, Given, Outcome, Reads, bind, stand_in
 from netspec.expressions.parser import contains

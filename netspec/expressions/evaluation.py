@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import chain
 
-from netspec.errors import LanguageError, nearest
+from netspec.errors import LanguageError, TooLargeError, nearest
 from netspec.expressions import functions, scalars
 from netspec.expressions.calculator import Calculator
 from netspec.expressions.syntax import (
@@ -29,6 +32,19 @@ from netspec.expressions.syntax import (
 from netspec.expressions.values import ShapedValue, Value, describe
 
 MAX_RESULT_NESTING = 64
+MAX_STEPS_IN_ALL = 2_000_000  # of one reading of a spec: a second
+
+_steps_left: ContextVar[int | None] = ContextVar("steps left for all expressions", default=None)
+
+
+@contextmanager
+def bounded_steps() -> Iterator[None]:
+    """Within it all expressions together take MAX_STEPS_IN_ALL steps at most: then `evaluate` raises TooLargeError."""
+    token = _steps_left.set(MAX_STEPS_IN_ALL)
+    try:
+        yield
+    finally:
+        _steps_left.reset(token)
 
 
 def evaluate(expression: Expression, names: Mapping[str, Value]) -> Value:
@@ -39,11 +55,25 @@ def evaluate(expression: Expression, names: Mapping[str, Value]) -> Value:
 
     Raises:
         LanguageError: with the column of the part that has no value.
+        TooLargeError: where all expressions together take too many steps.
     """
     evaluator = _Evaluator(expression, names)
-    result = evaluator.value(expression.root)
-    evaluator.check_result(result, expression.root)
+    try:
+        result = evaluator.value(expression.root)
+        evaluator.check_result(result, expression.root)
+    finally:
+        _charge(evaluator.steps, expression)
     return result
+
+
+def _charge(steps: int, expression: Expression) -> None:
+    left = _steps_left.get()
+    if left is None:
+        return
+    if left < steps:
+        message = f"all expressions together take more than {MAX_STEPS_IN_ALL:,} steps"
+        raise TooLargeError(message, expression.place.at(0))
+    _steps_left.set(left - steps)
 
 
 def fill(template: Template, names: Mapping[str, Value]) -> str:
@@ -105,7 +135,7 @@ class _Evaluator(Calculator):
             return self.variables[syntax.name]
         if syntax.name in self.names:
             return self.names[syntax.name]
-        raise self.error(f"unknown name {syntax.name}{nearest(syntax.name, [*self.variables, *self.names])}", syntax)
+        raise self.error(f"unknown name {syntax.name}{nearest(syntax.name, chain(self.variables, self.names))}", syntax)
 
     def flag(self, syntax: Syntax, user: str) -> bool:
         value = self.value(syntax)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Literal, get_args
 
 from netspec.errors import LanguageError, Location, Mistakes, nearest, printable
@@ -45,6 +45,18 @@ def names(node: Node | None, part: str, mistakes: Mistakes) -> dict[str, Named] 
         if key.startswith("x-"):
             mistakes.add(f"{part}: {key} is no name: a name does not begin with x-", node.keys[key])
     return {key: Named(node.keys[key], child) for key, child in node.value.items() if not key.startswith("x-")}
+
+
+def check_case(names: Iterable[tuple[str, Location]], what: str, mistakes: Mistakes) -> None:
+    """A mistake for each of `names` that differs from one before it only in case."""
+    seen: dict[str, tuple[str, Location]] = {}
+    for name, location in names:
+        other, place = seen.setdefault(name.lower(), (name, location))
+        if other != name:
+            message = (
+                f"{printable(name[:64])} and {printable(other[:64])}, which differ only in case: {what} at {place}"
+            )
+            mistakes.add(message, location)
 
 
 def check_layer_type(type: object, location: Location) -> str:
@@ -91,7 +103,9 @@ class BodyReader:
     def outputs(self, node: Node, training_only: bool = False) -> dict[str, OutputSpec]:
         """The outputs of a body; those of a file may be there in training only."""
         found: dict[str, OutputSpec] = {}
-        for name, named in (names(node, "outputs", self.mistakes) or {}).items():
+        written = names(node, "outputs", self.mistakes) or {}
+        check_case(((name, named.key) for name, named in written.items()), "outputs, the other", self.mistakes)
+        for name, named in written.items():
             output = self._output(name, named, training_only)
             if output is not None:
                 found[name] = output

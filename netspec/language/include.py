@@ -135,10 +135,7 @@ class _Joiner:
             raise LanguageError(f"include: more than {MAX_DEPTH} deep", node.location)
         if path not in self._known:
             self.included.setdefault(path, node.location)
-            try:
-                document, size = read_included(path, self.paths.is_zoo(path), MAX_BYTES - self._bytes)
-            except LanguageError as error:
-                raise LanguageError(with_includes(error.mistakes, self.included)) from None
+            document, size = read_included(path, self.paths.is_zoo(path), MAX_BYTES - self._bytes)
             self._bytes += size
             self._known[path] = self.joined(file_spec(document), (*chain, path))
         return self._known[path]

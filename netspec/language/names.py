@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
@@ -64,16 +64,62 @@ class Glob:
 
     def matches(self, path: str) -> bool:
         """Whether `path`, or something that it is beneath of, is what the pattern names."""
+        if self.is_plain:
+            return path.startswith(self.name) and path[len(self.name) :][:1] in ("", ".")
         parts = path.split(".")
         return len(self._parts) <= len(parts) and all(
             pattern.match(part) for pattern, part in zip(self._parts, parts, strict=False)
         )
 
     @cached_property
+    def name(self) -> str:
+        """The pattern itself, without `!`."""
+        return self.text.removeprefix("!")
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether it is a path, and no pattern."""
+        return not any(character in self.name for character in "*?[")
+
+    @cached_property
     def _parts(self) -> Sequence[re.Pattern[str]]:
-        return [re.compile(translate(part)) for part in self.text.removeprefix("!").split(".")]
+        return [re.compile(translate(part)) for part in self.name.split(".")]
 
 
 def last_match(globs: Sequence[Glob], path: str) -> Glob | None:
     """The last of `globs` that matches `path`: it wins."""
-    return next((glob for glob in reversed(globs) if glob.matches(path)), None)
+    return GlobIndex(globs).last_match(path)
+
+
+class GlobIndex:
+    """Which of many globs match a path. One that is a path itself is looked up: 10,000 of them take no minutes."""
+
+    def __init__(self, globs: Sequence[Glob]) -> None:
+        self._globs = globs
+        self._plain = {glob.name: position for position, glob in enumerate(globs) if glob.is_plain}
+        self._patterns = [position for position, glob in enumerate(globs) if not glob.is_plain][::-1]
+
+    def last_match(self, path: str) -> Glob | None:
+        """The last glob that matches `path`, or None."""
+        last = max((self._plain.get(above, -1) for above in _with_those_above(path)), default=-1)
+        for position in self._patterns:
+            if position > last and self._globs[position].matches(path):
+                last = position
+                break
+        return self._globs[last] if last >= 0 else None
+
+    def unused(self, paths: Sequence[str]) -> list[Glob]:
+        """The globs that match none of `paths`."""
+        known = {above for path in paths for above in _with_those_above(path)}
+        return [
+            glob
+            for glob in self._globs
+            if not (glob.name in known if glob.is_plain else any(glob.matches(path) for path in paths))
+        ]
+
+
+def _with_those_above(path: str) -> Iterator[str]:
+    """`a.b.c`, `a.b`, `a`."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]

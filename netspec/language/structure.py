@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netspec.errors import Location, Mistakes, nearest, printable
 from netspec.language.document import Document, Node
-from netspec.language.entries import BodyReader, children, is_expression, names
+from netspec.language.entries import BodyReader, check_case, children, is_expression, names
 from netspec.language.names import check_name
 from netspec.language.spec import VERSION, BlockSpec, Defaults, FileSpec, Names, is_block, is_free
 from netspec.layers import LAYER_TYPES
@@ -44,6 +44,7 @@ class _FileReader:
             self._check_defaults(type, named.node, named.key)
         body = BodyReader(self.mistakes, defaults)
         blocks = {name: self._block(name, named.key, named.node, body) for name, named in parts["blocks"].items()}
+        check_case(((name, named.key) for name, named in parts["blocks"].items()), "blocks, the other", self.mistakes)
         layers = None
         if "layers" in root:
             layers = body.entries(root["layers"])

@@ -18,6 +18,8 @@ from netspec.weights.safetensors_file import write_weights
 
 LENET = str(Path(__file__).parents[2] / "specs" / "lenet.yaml")
 
+LIMIT = ("--max-bytes", "1000000000")
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -32,7 +34,7 @@ def report(agree: bool) -> Report:
 def test_the_status_of_verify_is_whether_all_agree(
     run: Run, monkeypatch: pytest.MonkeyPatch, agree: bool, status: int
 ) -> None:
-    monkeypatch.setattr(netspec, "verify", lambda *given: report(agree))
+    monkeypatch.setattr(netspec, "verify", lambda *given, max_bytes: report(agree))
     found, out, err = run("verify", LENET, "--format", "json")
     assert (found, err) == (status, "")
     assert json.loads(out) == report(agree).to_json()
@@ -58,14 +60,18 @@ def weights_file(path: Path) -> dict[str, Any]:
 def test_what_verify_is_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def note(spec: Any, *given: Any) -> Report:
+    def note(spec: Any, *given: Any, max_bytes: int | None) -> Report:
+        assert max_bytes == (10**9 if given[2] else None)
         asked.append(given)
         return report(True)
 
     monkeypatch.setattr(netspec, "verify", note)
     np.savez(tmp_path / "data.npz", image=np.arange(6.0))
     assert run("verify", LENET)[0] == 0
-    assert run("verify", LENET, "--backends", "jax,torch", "--dtype", "float64", "--train", "--dim", "batch=7")[0] == 0
+    assert (
+        run("verify", LENET, "--backends", "jax,torch", "--dtype", "float64", "--train", "--dim", "batch=7", *LIMIT)[0]
+        == 0
+    )
     assert run("verify", LENET, "--data", str(tmp_path / "data.npz"))[0] == 0
     held = weights_file(tmp_path / "w.safetensors")
     assert run("verify", LENET, "--weights", str(tmp_path / "w.safetensors"))[0] == 0
@@ -102,7 +108,7 @@ def test_data_files_that_cannot_be_read_are_one_line(run: Run, tmp_path: Path) -
 
 
 def test_a_backend_whose_process_breaks_down_is_status_3(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*given: Any) -> Report:
+    def fail(*given: Any, max_bytes: int | None) -> Report:
         raise BackendProcessError("backend torch failed:\nits \x1b[2J process ended with status -9")
 
     monkeypatch.setattr(netspec, "verify", fail)
@@ -112,7 +118,8 @@ def test_a_backend_whose_process_breaks_down_is_status_3(run: Run, monkeypatch: 
 def test_export_onnx(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def write(spec: Any, path: Path, *given: Any, allow_nonfinite: bool) -> None:
+    def write(spec: Any, path: Path, *given: Any, allow_nonfinite: bool, max_bytes: int | None) -> None:
+        assert max_bytes == (10**9 if allow_nonfinite else None)
         asked.append((spec.name, str(path), *given, allow_nonfinite))
         path.write_bytes(b"12345")
 
@@ -120,7 +127,7 @@ def test_export_onnx(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.chdir(tmp_path)
     assert run("export", "onnx", LENET) == (0, "", "lenet.onnx: 5 bytes\n")
     held = weights_file(tmp_path / "w.safetensors")
-    weights = ("--weights", "w.safetensors", "--external-data", "--allow-nonfinite")
+    weights = ("--weights", "w.safetensors", "--external-data", "--allow-nonfinite", *LIMIT)
     assert run("export", "onnx", LENET, "-o", "other.onnx", "--seed", "7", *weights) == (0, "", "other.onnx: 5 bytes\n")
     assert asked[0] == ("lenet", "lenet.onnx", None, 0, False, False)
     *names, arrays, seed, external_data, allow_nonfinite = asked[1]
