@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from netspec.compare.report import Report
     from netspec.model import Model
     from netspec.spec import Spec
-    from netspec.weights.convert import Converted
+    from netspec.weights.conversion.layers import Converted
     from netspec.weights.initial import Arrays
     from netspec.weights.load import Loaded
 
@@ -230,8 +230,8 @@ def weights_from_flax(spec: Spec | Path, tree: Mapping[Any, Any], rename: Mappin
     Raises:
         NetspecError: where something has no counterpart on the other side, or another shape.
     """
-    from netspec.weights.convert import convert_layers
-    from netspec.weights.flax_layers import flax_layers
+    from netspec.weights.conversion.flax_layers import flax_layers
+    from netspec.weights.conversion.layers import convert_layers
 
     return _told(convert_layers(_spec(spec).graphs, flax_layers(tree), rename or {}))
 
@@ -241,9 +241,9 @@ def weights_from_keras(spec: Spec | Path, path: Path, rename: Mapping[str, str] 
 
     `rename` maps layer names of Keras, or what these begin with.
     """
-    from netspec.weights.convert import convert_layers
-    from netspec.weights.foreign_process import read_foreign
-    from netspec.weights.keras_layers import keras_layers
+    from netspec.weights.conversion.keras_layers import keras_layers
+    from netspec.weights.conversion.layers import convert_layers
+    from netspec.weights.conversion.process import read_foreign
 
     return _told(convert_layers(_spec(spec).graphs, keras_layers(read_foreign(path, "keras")), rename or {}))
 

@@ -28,7 +28,7 @@ def fmt(
     Keys in the language's order, short entries in one line of at most 120 columns, comments and groups of lines kept,
     aliases written out. Values do not change, and formatting twice is formatting once.
     """
-    from netspec.language.formatting import format_file
+    from netspec.language.formatting.document import format_file
 
     if output is not None and (check or len(files) > 1):
         raise NetspecError("-o takes one FILE, and no --check")

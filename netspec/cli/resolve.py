@@ -25,7 +25,7 @@ def resolve(
     One entry for each layer under its full path; no blocks, groups, loops, conditions or params are left. It is a spec
     of the same model, with the same weights.
     """
-    from netspec.language.formatting import format_value
+    from netspec.language.formatting.document import format_value
 
     text = format_value(load(spec, assignments, freeze).resolved(), output or "resolved.yaml")
     if output is None:

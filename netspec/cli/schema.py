@@ -21,7 +21,7 @@ def schema(
     name that in the first line of a spec, as in `# yaml-language-server: $schema=netspec.schema.json`.
     """
     from netspec.language.reader import read
-    from netspec.language.schema import language_schema
+    from netspec.language.schema.whole import language_schema
     from netspec.language.zoo import spec_file
 
     emit_json(language_schema(None if file is None else read(spec_file(file))))

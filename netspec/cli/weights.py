@@ -16,7 +16,7 @@ from netspec.errors import printable
 from netspec.graph.dims import format_shape
 
 if TYPE_CHECKING:
-    from netspec.weights.convert import Match
+    from netspec.weights.conversion.layers import Match
     from netspec.weights.numbers import Statistics
     from netspec.weights.safetensors_file import TensorInfo
 
@@ -158,7 +158,7 @@ def convert_weights(
     safe reader alone. Layers of Keras and Flax are found by their names, then by their order, and put in our layout;
     which became which is printed.
     """
-    from netspec.weights.convert_file import convert_file
+    from netspec.weights.conversion.file import convert_file
     from netspec.weights.safetensors_file import write_weights
 
     graphs = None if spec is None else load(spec, assignments, None).graphs

@@ -15,8 +15,8 @@ import torch
 
 import netspec
 from netspec.errors import BackendError, WeightsError
-from netspec.weights import foreign_process
-from netspec.weights.foreign_process import read_foreign
+from netspec.weights.conversion import process as foreign_process
+from netspec.weights.conversion.process import read_foreign
 from netspec.weights.safetensors_file import read_weights
 from netspec_torch import checkpoint
 from tests.core.conftest import Run, run
@@ -217,7 +217,7 @@ def test_the_process_has_no_network(how: str) -> None:
         server.listen()
         code = f"""
             import socket
-            from netspec.weights.foreign_child import leave_network, limit
+            from netspec.weights.conversion.child import leave_network, limit
             {how}
             try:
                 socket.create_connection({server.getsockname()!r}, timeout=5)
@@ -235,7 +235,7 @@ def test_the_process_has_no_network(how: str) -> None:
 def test_the_process_starts_no_program() -> None:
     code = """
         import os, subprocess
-        from netspec.weights.foreign_child import limit
+        from netspec.weights.conversion.child import limit
         limit(2**28, 5)
         for start in (lambda: os.system("true"), lambda: subprocess.run(["true"]), os.fork):
             try:

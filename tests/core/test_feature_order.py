@@ -8,7 +8,15 @@ import pytest
 from netspec import layers
 from netspec.graph.graph import Value
 from netspec.spec import loads
-from netspec.weights.feature_order import Features, Image, Order, Plain, Unknown, channels_last_order, feature_orders
+from netspec.weights.conversion.feature_order import (
+    Features,
+    Image,
+    Order,
+    Plain,
+    Unknown,
+    channels_last_order,
+    feature_orders,
+)
 from tests.core.nets import BATCH, Net, Parameter, Transpose
 
 Make = Callable[[Net], Value]

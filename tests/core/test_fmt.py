@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netspec.language.document import Node
-from netspec.language.formatting import format_text
+from netspec.language.formatting.document import format_text
 from netspec.language.reader import read_text
 from tests.core.fenced_blocks import ROOT, all_blocks
 

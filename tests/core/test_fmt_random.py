@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netspec.errors import LanguageError
-from netspec.language.comments import Notes
 from netspec.language.document import Plain
-from netspec.language.formatting import format_text
-from netspec.language.layout import read_layout
+from netspec.language.formatting.comments import Notes
+from netspec.language.formatting.document import format_text
+from netspec.language.formatting.layout import read_layout
+from netspec.language.formatting.yaml_writer import write_yaml
 from netspec.language.reader import read_text
-from netspec.language.yaml_writer import write_yaml
 
 KEYS = (
     *("netspec", "name", "params", "inputs", "layers", "blocks", "outputs", "from", "type", "init", "description"),

@@ -14,7 +14,7 @@ from netspec.analysis.counts import count_params
 from netspec.errors import LanguageError
 from netspec.graph.graph import Call, Graph, Param
 from netspec.graph.printer import print_graph
-from netspec.language.formatting import format_text, format_value
+from netspec.language.formatting.document import format_text, format_value
 from netspec.language.reader import read
 from netspec.layers import LAYER_TYPES
 from netspec.layers.initializers import parse_initializer

@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from netspec.errors import NetspecError
 from netspec.language.entries import ENTRY_KEYS
 from netspec.language.reader import read, read_text
-from netspec.language.schema import language_schema
+from netspec.language.schema.whole import language_schema
 from netspec.language.structure import BLOCK_KEYS, FILE_KEYS, INPUT_KEYS
 from netspec.layers import LAYER_TYPES
 from netspec.layers.initializers import INITIALIZER_TYPES
@@ -231,6 +231,6 @@ def test_what_the_readme_says_of_editors(tmp_path: Path) -> None:
 
 def test_other_commands_do_not_load_it() -> None:
     code = "import sys; from netspec.cli import main; main(['validate', sys.argv[1]]); "
-    code += "print('netspec.language.schema' in sys.modules)"
+    code += "print('netspec.language.schema.whole' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, str(SPECS[0])], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"

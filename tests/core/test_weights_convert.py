@@ -7,8 +7,8 @@ import pytest
 
 import netspec
 from netspec.errors import WeightsError
-from netspec.weights.flax_layers import flax_layers
-from netspec.weights.renaming import renamed
+from netspec.weights.conversion.flax_layers import flax_layers
+from netspec.weights.conversion.renaming import renamed
 
 
 def counted(*shape: int) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from netspec.errors import WeightsError
-from netspec.weights.layer_weights import RECURRENT, SourceLayer, TargetLayer
+from netspec.weights.conversion.layer_weights import RECURRENT, SourceLayer, TargetLayer
 from netspec.weights.safetensors_file import Array
 
 # The collections of linen, which stand at the top and are no modules.

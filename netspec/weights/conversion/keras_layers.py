@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from netspec.errors import WeightsError
-from netspec.weights.foreign_process import Foreign
-from netspec.weights.layer_weights import RECURRENT, SourceLayer, TargetLayer
+from netspec.weights.conversion.layer_weights import RECURRENT, SourceLayer, TargetLayer
+from netspec.weights.conversion.process import Foreign
 from netspec.weights.safetensors_file import Array
 
 # Our type by the name that Keras makes of a class.

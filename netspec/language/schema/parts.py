@@ -7,7 +7,7 @@ from typing import Any
 
 from netspec.graph.types import DTYPES, MAX_RANK, MAX_SIZE
 from netspec.language.entries import ENTRY_KEYS
-from netspec.language.schema_fields import EXPRESSION, Schema, or_expression
+from netspec.language.schema.fields import EXPRESSION, Schema, or_expression
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
 _PATH = rf"{_PART}(?:\.{_PART})*"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 
-from netspec.language.layout import Comment, Container, Layout, Path, Slot
+from netspec.language.formatting.layout import Comment, Container, Layout, Path, Slot
 
 
 class Notes:

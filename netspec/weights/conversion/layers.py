@@ -9,10 +9,10 @@ from typing import Literal
 
 from netspec.errors import Mistakes, WeightsError
 from netspec.graph.graph import Graph, GraphPair, Value
-from netspec.weights.feature_order import Unknown, feature_orders
+from netspec.weights.conversion.feature_order import Unknown, feature_orders
+from netspec.weights.conversion.layer_weights import SourceLayer, TargetLayer, converted
+from netspec.weights.conversion.renaming import renamed
 from netspec.weights.initial import Arrays
-from netspec.weights.layer_weights import SourceLayer, TargetLayer, converted
-from netspec.weights.renaming import renamed
 
 How = Literal["name", "order", "rename"]
 DEPTHWISE = "depthwise_conv2d"

@@ -6,8 +6,8 @@ import json
 import math
 
 from netspec.language.document import Node
-from netspec.language.key_order import child_kind, entries, is_spread_always
-from netspec.language.yaml_scalars import number
+from netspec.language.formatting.key_order import child_kind, entries, is_spread_always
+from netspec.language.formatting.yaml_scalars import number
 
 WIDTH = 120
 STEP = 2

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from netspec.language import yaml_scalars
-from netspec.language.comments import Notes
 from netspec.language.document import Node
-from netspec.language.key_order import child_kind, entries, is_spread_always
-from netspec.language.layout import Path
+from netspec.language.formatting import yaml_scalars
+from netspec.language.formatting.comments import Notes
+from netspec.language.formatting.key_order import child_kind, entries, is_spread_always
+from netspec.language.formatting.layout import Path
 
 WIDTH = 120
 STEP = 2

@@ -9,14 +9,14 @@ from typing import Literal, get_args
 from netspec.errors import WeightsError
 from netspec.graph.graph import GraphPair
 from netspec.weights.check import check_finite
-from netspec.weights.convert import Converted, convert_layers
-from netspec.weights.flax_layers import flax_layers
+from netspec.weights.conversion.flax_layers import flax_layers
+from netspec.weights.conversion.keras_layers import keras_layers
+from netspec.weights.conversion.layers import Converted, convert_layers
+from netspec.weights.conversion.process import Foreign, read_foreign
+from netspec.weights.conversion.renaming import renamed
 from netspec.weights.foreign import SAMPLE_BYTES, Container, container
-from netspec.weights.foreign_process import Foreign, read_foreign
 from netspec.weights.initial import Arrays
-from netspec.weights.keras_layers import keras_layers
 from netspec.weights.load import load_weights
-from netspec.weights.renaming import renamed
 from netspec.weights.safetensors_file import open_regular, read_weights
 
 # Whose names and layouts a file has.

@@ -12,8 +12,8 @@ from netspec.errors import NetspecError
 from netspec.language.document import Document, Node
 from netspec.language.entries import LOOPS
 from netspec.language.include import model_spec
-from netspec.language.schema_fields import EXPRESSION, Schema, fields_of, formula, or_expression, required_fields
-from netspec.language.schema_parts import mapping, names, parts, ref
+from netspec.language.schema.fields import EXPRESSION, Schema, fields_of, formula, or_expression, required_fields
+from netspec.language.schema.parts import mapping, names, parts, ref
 from netspec.language.spec import VERSION, BlockSpec, Nodes
 from netspec.layers import LAYER_TYPES
 from netspec.layers.base import Layer, input_names

@@ -29,7 +29,7 @@ class Reader(NamedTuple):
 READERS: Mapping[Container, Reader] = {
     "torch": Reader("netspec_torch.checkpoint", "torch", "torch"),
     "keras": Reader("netspec_tensorflow.keras_file", "h5py", "tensorflow"),
-    "npz": Reader("netspec.weights.numpy_archive", "numpy", ""),
+    "npz": Reader("netspec.weights.conversion.numpy_archive", "numpy", ""),
 }
 
 # Beyond what the reader's own imports take: for each byte of the file its copies (as it is, widened, written), and a
@@ -94,7 +94,7 @@ def _run(request: Mapping[str, Any], timeout: float) -> str:
     """Run the process to its end; how that ended, as a message says it."""
     try:
         finished = subprocess.run(
-            [sys.executable, "-P", str(Path(__file__).with_name("foreign_child.py"))],
+            [sys.executable, "-P", str(Path(__file__).with_name("child.py"))],
             input=json.dumps(request).encode(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

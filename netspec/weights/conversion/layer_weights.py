@@ -11,7 +11,7 @@ from netspec.errors import WeightsError
 from netspec.graph.graph import Call
 from netspec.layers.convolution import Conv2d
 from netspec.layers.linear import Linear
-from netspec.weights.feature_order import NEW_FEATURES, Features, Image, Order, Plain, Unknown
+from netspec.weights.conversion.feature_order import NEW_FEATURES, Features, Image, Order, Plain, Unknown
 from netspec.weights.safetensors_file import Array
 
 RECURRENT = "recurrent layers cannot be converted yet"

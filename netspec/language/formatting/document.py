@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from netspec.errors import Location
-from netspec.language.comments import Notes, assign
-from netspec.language.json_writer import write_json
-from netspec.language.layout import Layout, read_layout
+from netspec.language.formatting.comments import Notes, assign
+from netspec.language.formatting.json_writer import write_json
+from netspec.language.formatting.layout import Layout, read_layout
+from netspec.language.formatting.yaml_writer import write_yaml
 from netspec.language.reader import contents, read_text
 from netspec.language.scope import node_of
 from netspec.language.text import check_characters, decode
-from netspec.language.yaml_writer import write_yaml
 
 _OTHER_LINE_END = re.compile(r"\r\n?")
 

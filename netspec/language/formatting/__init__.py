@@ -1,0 +1,1 @@
+"""`netspec fmt`: the canonical text of a spec, with its comments."""
