@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel
 
 from netspec.analysis.standalone import standalone
-from netspec.errors import LanguageError
+from netspec.errors import LanguageError, Location
 from netspec.graph.dims import Dim, Size, is_symbol
-from netspec.graph.graph import Call, Graph, Input, Param, Value
+from netspec.graph.graph import Call, Graph, Input, Node, Param, Value
+from netspec.graph.ops import Scan
 from netspec.language.names import Glob, check_name, last_match
 from netspec.language.scope import Scope
 from netspec.language.spec import VERSION
@@ -29,8 +30,8 @@ def resolved(inference: Graph, training: Graph) -> Plain:
     Parameters start from what they start from in the graphs. What is frozen there is frozen by its entry, or by
     `freeze` where an entry is frozen in part.
 
-    Raises LanguageError where there is a scan, or where the paths cannot all be names of one list: one is too long, or
-    two differ only in case.
+    A scan is a group. Raises LanguageError where a scan is applied once more, or where the paths cannot all be names of
+    one list: one is too long, or two differ only in case.
     """
     return _Writer(inference, training).spec()
 
@@ -44,16 +45,15 @@ class _Writer:
         self.params = {param.value: param for param in training.params}
         self.names: dict[tuple[Value, Value], str] = {}
         self.entered: set[str] = set()  # paths of the layers so far
+        self.frozen_whole: set[str] = set()  # paths of those whose entry says what is frozen
         self.scope = Scope()
-        self.taken = {entry.name for entry in training.inputs} | {call.path for call in training.calls()}
+        self.taken = {entry.name for entry in training.inputs} | {call.path for call in training.all_calls()}
 
     def spec(self) -> Plain:
         for one, other in zip(self.training.inputs, self.inference.inputs, strict=True):
             self.names[one.value, other.value] = one.name
             self.scope.claim(one.name, "an input", None)
-        self.check_flat()
-        pairs = zip(self.training.calls(), self.inference.calls(), strict=True)
-        entries = [self.entry(one, other) for one, other in pairs]
+        entries = self.entries(self.training.nodes, self.inference.nodes)
         spec: Plain = {
             "netspec": VERSION,
             **self.name(),
@@ -61,30 +61,68 @@ class _Writer:
             "layers": entries,
             "outputs": self.outputs(),
         }
-        freeze = self.freeze({entry["name"] for entry in entries if "frozen" in entry})
+        freeze = self.freeze()
         return {**spec, "freeze": freeze} if freeze else spec
 
-    def check_flat(self) -> None:
-        """A LanguageError for a scan, whose steps are no entries of one list."""
-        for node in self.training.nodes:
-            if not isinstance(node, Call):
-                origin = node.outputs[0].origin
-                path, location = (origin.path, origin.location) if origin else ("", None)
-                raise LanguageError(f"{path}: scan: resolve does not write it yet", location)
+    def entries(self, ones: Sequence[Node | Call], others: Sequence[Node | Call], around: str = "") -> list[Plain]:
+        """The entries of nodes in both modes; `around` is the path of the scan that they stand in."""
+        found: list[Plain] = []
+        for one, other in zip(ones, others, strict=True):
+            if isinstance(one, Call):
+                assert isinstance(other, Call)
+                found.append(self.entry(one, other, around))
+            else:
+                assert isinstance(other, Node) and not isinstance(other, Call)
+                found.append(self.scan(one, other, around))
+        return found
 
-    def entry(self, call: Call, other: Call) -> Plain:
+    def scan(self, one: Node, other: Node, around: str) -> Plain:
+        """A group that is scanned, its inputs and outputs called anew."""
+        op, in_other = one.op, other.op
+        assert isinstance(op, Scan) and isinstance(in_other, Scan) and one.outputs[0].origin is not None
+        origin = one.outputs[0].origin
+        if any(not call.path.startswith(f"{origin.path}.") or call.path in self.entered for call in _inside(op)):
+            raise LanguageError(
+                f"{origin.path}: a scan that is applied once more: resolve does not write it", origin.location
+            )
+        name = self.claimed(origin.path.removeprefix(f"{around}.") if around else origin.path, origin.location)
+        source = {}
+        for position, (inside, value) in enumerate(zip(op.body.inputs, one.inputs, strict=True)):
+            if inside is not value:  # else it is of the graph around, and seen there by its own name
+                source[f"x{position}"] = self.names[value, other.inputs[position]]
+                self.names[inside, in_other.body.inputs[position]] = f"x{position}"
+        outer, self.scope = self.scope, Scope()
+        layers = self.entries(op.body.nodes, in_other.body.nodes, origin.path)
+        self.scope = outer
+        first_carried = len(op.slice_axes)
+        outputs: Plain = {}
+        for position, pair in enumerate(zip(op.body.outputs, in_other.body.outputs, strict=True)):
+            carried = position < op.carried
+            port = f"x{first_carried + position}" if carried else f"y{position}"
+            outputs[port] = self.names[pair]
+            self.names[one.outputs[position], other.outputs[position]] = f"{name}:{port}"
+        walk = {"over": [f"x{position}" for position in range(first_carried)], "dim": _dim(one, op)}
+        inputs = list(source)
+        return {"name": name, "from": source, "scan": walk, "inputs": inputs, "layers": layers, "outputs": outputs}
+
+    def claimed(self, name: str, location: Location | None) -> str:
+        """A name that is taken for an entry. Raises LanguageError where it cannot be one."""
+        check_name(name, "a layer", location)
+        self.scope.claim(name, "a layer", location)
+        return name
+
+    def entry(self, call: Call, other: Call, around: str) -> Plain:
         """The entry of one application of a layer: `other` is the same in inference."""
         assert call.path == other.path
         path = call.path
         shared = path in self.entered
         self.entered.add(path)
-        name = self._free_name(path) if shared else path
-        check_name(name, "a layer", call.origin.location)
-        self.scope.claim(name, "a layer", call.origin.location)
+        called = path.removeprefix(f"{around}.") if around else path
+        name = self.claimed(self._free_name(called) if shared else called, call.origin.location)
         source = self.source(call, other)
         for port, *values in zip(_ports(call), call.outputs, other.outputs, strict=True):
             self.names.setdefault((values[0], values[1]), f"{name}:{port}" if port else name)
-        wiring = {"name": name, **({"share": path} if shared else {"type": call.layer.type})}
+        wiring = {"name": name, **({"share": called} if shared else {"type": call.layer.type})}
         if source is not None:
             wiring["from"] = source
         if shared:
@@ -120,7 +158,10 @@ class _Writer:
         if tied:
             found["tie"] = tied
         frozen = self.frozen(call, own)
-        return found if frozen is None else {**found, "frozen": frozen}
+        if frozen is None:
+            return found
+        self.frozen_whole.add(call.path)
+        return {**found, "frozen": frozen}
 
     def frozen(self, call: Call, own: Mapping[str, Param]) -> bool | str | None:
         """What an entry that is frozen as a whole says; None where nothing is frozen, or a part of it."""
@@ -131,11 +172,11 @@ class _Writer:
             return True
         return "weights" if own else None
 
-    def freeze(self, whole: set[str]) -> list[str]:
-        """Globs for what is frozen of the entries that are not `whole`: each a path, and `!` thaws what is beneath."""
+    def freeze(self) -> list[str]:
+        """Globs for what is frozen of the entries that say nothing of it: each a path; `!` thaws what is beneath."""
         frozen: dict[str, bool] = {}
-        for call in self.training.calls():
-            if call.path not in whole:
+        for call in self.training.all_calls():
+            if call.path not in self.frozen_whole:
                 own = [param for name, param in self._params(call) if param.path == _path(call, name)]
                 frozen |= {param.path: not param.trainable for param in own}
                 buffers = [_path(call, name) for name in call.buffers]
@@ -168,6 +209,25 @@ class _Writer:
             number += 1
         self.taken.add(f"{path}-{number}")
         return f"{path}-{number}"
+
+
+def _inside(op: Scan) -> Iterator[Call]:
+    """The layers of a scan, and those of scans in it."""
+    for node in op.body.nodes:
+        if isinstance(node, Call):
+            yield node
+        elif isinstance(node.op, Scan):
+            yield from _inside(node.op)
+
+
+def _dim(node: Node, op: Scan) -> int:
+    """The one number that means the axes of all that is sliced and stacked: counted from the front, or from the end."""
+    axes = (*op.slice_axes, *op.stack_axes)
+    if len(set(axes)) == 1:
+        return axes[0]
+    values = (*node.inputs[: len(op.slice_axes)], *node.outputs[op.carried :])
+    (dim,) = {axis - value.type.rank for axis, value in zip(axes, values, strict=True)}
+    return dim
 
 
 def _ports(call: Call) -> list[str]:
