@@ -158,7 +158,7 @@ def printable(text: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean NAME?` for the closest of `known`, or an empty string."""
+    """`; did you mean NAME?` for the closest of `known`, in whatever case, or an empty string."""
     import difflib  # 3 ms that only a mistake should cost
 
     left = _comparisons_left.get()
@@ -166,8 +166,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return ""
     words = sorted(known)
     if left is not None:
-        _comparisons_left.set(max(0, left - len(words) - 1))
+        _comparisons_left.set(max(0, left - 2 * len(words) - 1))
     close = difflib.get_close_matches(word[:128], words, n=1)
+    if not close:
+        lower = {name.lower(): name for name in words}
+        close = [lower[name] for name in difflib.get_close_matches(word[:128].lower(), lower, n=1)]
     return f"; did you mean {close[0]}?" if close else ""
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from netspec.errors import Location, Mistake, bounded_hints
+from netspec.errors import Location, Mistake, NetspecError, bounded_hints
 from netspec.expand import Expansion, Options
 from netspec.graph.dims import bounds
 from netspec.graph.graph import Call, Graph, GraphPair
@@ -129,6 +129,8 @@ def options(params: Mapping[str, Any] | None, freeze: Sequence[str] | None) -> O
         name: value if isinstance(value, Node) else node_of(value, Location(f"params[{name!r}]", 0, 0))
         for name, value in (params or {}).items()
     }
+    if isinstance(freeze, str):
+        raise NetspecError(f"freeze: expected a list of globs, got the text {freeze!r}")
     return Options(nodes, tuple(freeze or ()))
 
 

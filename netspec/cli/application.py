@@ -68,7 +68,11 @@ def application() -> typer.Typer:
     app.command("diff", epilog="Example: netspec diff specs/lenet.yaml specs/lenet.yaml --set-b classes=26")(diff)
     app.command("verify", epilog="Example: netspec verify specs/residual.yaml --train --dtype float64")(verify)
     app.command("backends", epilog="Example: netspec backends")(list_backends)
-    export = typer.Typer(help="Write a model as a file that other programs read.", rich_markup_mode=None)
+    export = typer.Typer(
+        help="Write a model as a file that other programs read.",
+        epilog="Example: netspec export onnx resnet50 --weights resnet50.safetensors -o resnet50.onnx",
+        rich_markup_mode=None,
+    )
     export.command("onnx", epilog="Example: netspec export onnx specs/lenet.yaml -o lenet.onnx --seed 7")(export_onnx)
     app.add_typer(export, name="export")
     app.add_typer(_weights_commands(), name="weights")
@@ -77,7 +81,11 @@ def application() -> typer.Typer:
 
 
 def _weights_commands() -> typer.Typer:
-    group = typer.Typer(help="Make, show, compare and convert files of weights.", rich_markup_mode=None)
+    group = typer.Typer(
+        help="Make, show, compare and convert files of weights.",
+        epilog="Example: netspec weights init resnet50 -o resnet50.safetensors",
+        rich_markup_mode=None,
+    )
     group.command("init", epilog="Example: netspec weights init specs/lenet.yaml -o lenet.safetensors --seed 7")(
         init_weights
     )
@@ -90,7 +98,11 @@ def _weights_commands() -> typer.Typer:
 
 
 def _zoo_commands() -> typer.Typer:
-    group = typer.Typer(help="The specs of netspec, whose names go wherever a file does.", rich_markup_mode=None)
+    group = typer.Typer(
+        help="The specs of netspec, whose names go wherever a file does.",
+        epilog="Example: netspec summary resnet50 --set classes=10",
+        rich_markup_mode=None,
+    )
     group.command("list", epilog="Example: netspec zoo list --params ..12M --sort macs")(list_zoo)
     group.command("show", epilog="Example: netspec zoo show resnet50 > mine.yaml")(show_zoo)
     return group

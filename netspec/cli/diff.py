@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", show_default=False, help="A spec in YAML or JSON.")],
+    a: Annotated[str, typer.Argument(metavar="A", show_default=False, help="A spec, or a name of the zoo.")],
     b: Annotated[str, typer.Argument(metavar="B", show_default=False, help="The spec that it is compared with.")],
     assignments: SetOption = None,
     assignments_a: Annotated[

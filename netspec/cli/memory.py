@@ -73,7 +73,7 @@ def memory_text(memory: Memory) -> str:
         (f"optimizer ({memory.optimizer})", number(inference.optimizer), number(training.optimizer)),
         ("buffers", number(inference.buffers), number(training.buffers)),
         ("activations", _cell(inference.activations), _cell(training.activations)),
-        ("  their peak", inference.peak_at or "", training.peak_at or ""),
+        ("  peak at layer", inference.peak_at or "", training.peak_at or ""),
     ]
     total = ("total", _readable(inference.total), _readable(training.total))
     columns = (Column(f"bytes in {memory.dtype}"), Column("inference", number=True), Column("training", number=True))

@@ -12,7 +12,7 @@ from netspec.cli.output import emit_json
 def schema(
     file: Annotated[
         str | None,
-        typer.Argument(metavar="[FILE]", show_default=False, help="A spec whose blocks the schema shall know too."),
+        typer.Argument(metavar="FILE", show_default=False, help="A spec whose blocks the schema shall know too."),
     ] = None,
 ) -> None:
     """Print the JSON Schema of the language.

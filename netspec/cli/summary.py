@@ -107,7 +107,8 @@ def _print(graph: Graph, given: Mapping[str, int], measured: Memory | None, outp
         emit_json({**data, "rows": _rows_json(layers, costs)})
         return
     stated = ", ".join(f"{name} = {size}" for name, size in sizes.items() if isinstance(size, int))
-    emit(f"{graph.name}: inference of one sample" + (f", {stated}" if stated else "") + "\n\n")
+    what = "inference of one sample" if sizes.get("batch", 1) == 1 else "inference"
+    emit(f"{graph.name}: {what}" + (f", {stated}" if stated else "") + "\n\n")
     emit(f"{_table(layers, costs, counted)}\n{LEGEND}")
     if measured is None:
         emit(_memory_text(memory))

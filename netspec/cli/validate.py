@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def validate(
     specs: Annotated[
-        list[str], typer.Argument(metavar="SPEC", show_default=False, help="One spec or several, in YAML or JSON.")
+        list[str],
+        typer.Argument(metavar="SPEC", show_default=False, help="Specs in YAML or JSON, or names of the zoo."),
     ],
     assignments: SetOption = None,
     freeze: FreezeOption = None,

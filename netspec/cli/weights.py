@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -12,13 +13,15 @@ from netspec.cli.options import FormatOption, MaxBytesOption, SetOption, SpecOpt
 from netspec.cli.output import emit, emit_json, note
 from netspec.cli.table import Column, Table, number
 from netspec.cli.weights_options import NonfiniteOption, SeedOption
-from netspec.errors import printable
+from netspec.errors import NetspecError, printable
 from netspec.graph.dims import format_shape
 
 if TYPE_CHECKING:
     from netspec.weights.conversion.layers import Match
     from netspec.weights.numbers import Statistics
     from netspec.weights.safetensors_file import TensorInfo
+
+FOREIGN = (".pth", ".pt", ".h5", ".npz", ".onnx")
 
 OutputOption = Annotated[str, typer.Option("-o", "--output", metavar="FILE", show_default=False, help="The new file.")]
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", show_default=False, help="A .safetensors file.")]
@@ -40,6 +43,7 @@ def init_weights(
     from netspec.weights.initial import initial_weights
     from netspec.weights.safetensors_file import write_weights
 
+    _check_name(output)
     graph = load(spec, assignments, None).inference
     check_initial(graph, max_bytes)
     arrays = initial_weights(graph, seed)
@@ -152,15 +156,16 @@ def convert_weights(
     assignments: SetOption = None,
     output_format: FormatOption = "table",
 ) -> None:
-    """Make a .safetensors file of one of torch (.pth, .pt), Keras (.weights.h5) or Flax (.npz, .safetensors).
+    """Make a .safetensors file of another program's.
 
-    The file is read in a process of its own with limits of memory and time and no network; a pickle by torch's
-    safe reader alone. Layers of Keras and Flax are found by their names, then by their order, and put in our layout;
-    which became which is printed.
+    Torch's (.pth, .pt), Keras' (.weights.h5) or Flax's (.npz, .safetensors). The file is read in a process of its
+    own with limits of memory and time and no network; a pickle by torch's safe reader alone. Layers of Keras and
+    Flax are found by their names, then by their order, and put in our layout; which became which is printed.
     """
     from netspec.weights.conversion.file import convert_file
     from netspec.weights.safetensors_file import write_weights
 
+    _check_name(output)
     graphs = None if spec is None else load(spec, assignments, None).graphs
     names = dict(pairs("--rename", rename or (), "OLD=NEW"))
     converted = convert_file(source, graphs, written_by, names, key, allow_nonfinite)
@@ -174,6 +179,13 @@ def convert_weights(
         ]
         emit(str(Table((Column("their layer"), Column("our layer"), Column("type"), Column("found")), rows)))
     _note_written(output, converted.arrays)
+
+
+def _check_name(output: str) -> None:
+    """A NetspecError where the name of a new file promises another format."""
+    path = Path(output)
+    if path.suffix in FOREIGN:
+        raise NetspecError(f"{path}: what is written is .safetensors: call it {path.with_suffix('.safetensors')}")
 
 
 def _note_written(path: str, arrays: dict[str, Any]) -> None:

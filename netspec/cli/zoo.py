@@ -53,9 +53,10 @@ def list_zoo(
     sort: Annotated[Literal["name", "params", "macs"], typer.Option("--sort", help="What to sort by.")] = "name",
     output_format: FormatOption = "table",
 ) -> None:
-    """List the specs, with their parameters and the multiply-adds of one sample.
+    """List the specs, with what they hold and cost.
 
-    A RANGE includes both its ends. MACs that depend on an open dimension, such as the time, are in none but `..`.
+    Parameters, and the multiply-adds (MACs) of one sample. A RANGE includes both its ends. MACs that depend on an
+    open dimension, such as the time, are in none but `..`.
     """
     in_params, in_macs = parse_range("--params", params), parse_range("--macs", macs)
     rows = [row for row in _rows() if row.params in in_params and row.macs in in_macs]
@@ -71,7 +72,10 @@ def show_zoo(
     name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="As `netspec zoo list` has it.")],
     path: Annotated[bool, typer.Option("--path", help="Say where the file is instead.")] = False,
 ) -> None:
-    """Print the text of a spec, comments and all: to read, or to begin one's own with."""
+    """Print a spec, to read or to begin with.
+
+    Its text as it is, comments and all.
+    """
     from pathlib import Path
 
     from netspec.language.zoo import zoo_file

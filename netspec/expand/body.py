@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from netspec.errors import LanguageError, Mistakes, printable
+from netspec.errors import LanguageError, Mistakes, nearest, printable
 from netspec.expand.context import Context
 from netspec.expand.freezing import OwnFrozen, own_frozen
 from netspec.expand.loops import copies, expand_loop, feed, first_scope
@@ -155,7 +155,9 @@ class Body:
             return again(given, label)
         if self.names.find(name) is BROKEN:
             return FAILED
-        message = f"{label}: share: there is no entry called {printable(name[:64])} above"
+        message = (
+            f"{label}: share: there is no entry called {printable(name[:64])} above{nearest(name, self.names.known())}"
+        )
         raise LanguageError(message, node.location)
 
     def _again(self, entry: EntrySpec, frame: Frame, path: str, given: Given, label: str) -> Outcome:

@@ -43,7 +43,10 @@ class Configurator:
         except FieldsError as error:
             written = _defaults(entry.defaults, type)
             raise LanguageError(
-                Mistake(f"{label}: {mistake.message}", _place(mistake.path, mistake.is_key, entry, written))
+                Mistake(
+                    f"{label}: {mistake.message}{_meant(mistake.path, entry, scope)}",
+                    _place(mistake.path, mistake.is_key, entry, written),
+                )
                 for mistake in error.fields
             ) from None
 
@@ -99,7 +102,9 @@ def _initializers(type: str, written: Node | None, scope: Mapping[str, Plain], l
         if LAYER_TYPES[type] is Parameter:
             node = node._replace(value={"": node})
         if not isinstance(node.value, dict):
-            message = f"{label}: init: expected a mapping from parameters to initialisers"
+            message = (
+                f"{label}: init: expected a mapping from parameters to initialisers such as {{weight: kaiming_normal}}"
+            )
             raise LanguageError(message, node.location)
         for name, child in node.value.items():
             with mistakes.collect(child.location, f"{label}: init of {name}: " if name else f"{label}: init: "):
@@ -115,6 +120,14 @@ def _place(path: tuple[str | int, ...], is_key: bool, entry: EntrySpec, written:
         return entry.keys[key]
     node = entry.fields.get(key) or written.get(key)
     return entry.location if node is None or is_key else node.locate(path[1:])
+
+
+def _meant(path: tuple[str | int, ...], entry: EntrySpec, scope: Mapping[str, Plain]) -> str:
+    """A hint where a bare word is the name of a number: its $( ) is missing."""
+    node = entry.fields.get(str(path[0])) if path else None
+    if node is None or not isinstance(node.value, str) or not isinstance(scope, Scope):
+        return ""
+    return f"; did you mean $({node.value})?" if scope.knows(node.value) else ""
 
 
 def _without_notes(node: Node) -> Node:

@@ -151,7 +151,7 @@ class ModelNames(Names):
         size = value_of(node, self.scope)
         if isinstance(size, Dim) or (type(size) is int and size > 0):
             return size
-        message = f"expected a positive integer or the word of a symbolic dimension, got {shown(size)}"
+        message = f"expected a positive integer, or a word such as batch for any size, got {shown(size)}"
         raise LanguageError(message, node.location)
 
     def _dtype(self, node: Node | None) -> DType:

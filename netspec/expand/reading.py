@@ -89,7 +89,7 @@ class Reader:
         for item in nodes:
             result, text = BROKEN, ""
             with mistakes.collect():
-                text = text_of(item, scope, f"{label}: a reference")
+                text = text_of(item, scope, f"{label}: a reference", ": the name of an input or of an entry above")
                 result = self.reference(text, label, item.location)
             results.append(result)
             texts.append(text)

@@ -199,6 +199,8 @@ class _Parser:
     def unexpected(self, wanted: str) -> LanguageError:
         got = scalars.shown(self.token.text) if self.token.kind != "end" else "the end"
         hint = ": quote it if YAML cut it" if self.token.kind == "end" and self.tokens[0].kind != "end" else ""
+        if self.token.text == "*" and self.position and self.tokens[self.position - 1].text == "*":
+            hint = "; there is no **"
         return self.error(f"expected {wanted}, got {got}{hint}", self.token.at)
 
     def deeper(self, rule: Callable[[], Syntax]) -> Syntax:

@@ -17,6 +17,13 @@ LOOPS: tuple[LoopKind, ...] = get_args(LoopKind)
 ENTRY_KEYS = ("name", *KINDS, "from", *LOOPS, "if", "else", "init", "tie", "frozen")
 GROUP_KEYS = ("inputs", "let", "outputs")
 OUTPUT_KEYS = ("from", "if", "only")
+ELSEWHERE = {"dense": "linear", "multiply": "mul", "view": "reshape", "transpose": "permute"}  # in other libraries
+EXAMPLES = {
+    "params": "{width: 8}",
+    "let": "{half: $(width // 2)}",
+    "inputs": "{image: {shape: [batch, 3, 32, 32]}}",
+    "outputs": "{logits: fc}",
+}
 
 
 def is_expression(node: Node) -> bool:
@@ -39,7 +46,8 @@ def names(node: Node | None, part: str, mistakes: Mistakes) -> dict[str, Named] 
     if node is None:
         return {}
     if not isinstance(node.value, dict):
-        mistakes.add(f"{part}: expected a mapping of names", node.location)
+        example = f" such as {EXAMPLES[part]}" if part in EXAMPLES else ""
+        mistakes.add(f"{part}: expected a mapping of names{example}", node.location)
         return None
     for key in node.value:
         if key.startswith("x-"):
@@ -64,7 +72,8 @@ def check_layer_type(type: object, location: Location) -> str:
     if not isinstance(type, str):
         raise LanguageError("type: expected the name of a layer or a block", location)
     if type not in LAYER_TYPES:
-        hint = nearest(type, LAYER_TYPES) or nearest(type.lower(), LAYER_TYPES)
+        meant = ELSEWHERE.get(type.lower())
+        hint = f"; did you mean {meant}?" if meant else nearest(type, LAYER_TYPES)
         raise LanguageError(f"unknown layer type {printable(type[:64])}{hint}", location)
     return type
 
@@ -176,11 +185,25 @@ class BodyReader:
         """Which of type, layers and share an entry has: exactly one."""
         given = [key for key in KINDS if key in parts]
         if not given:
-            self.mistakes.add("type is required in a layer: or layers of a group, or share", node.location)
+            self._no_kind(node, parts)
             return None
         for key in given[1:]:
             self.mistakes.add(f"{key} beside {given[0]}: an entry has one of type, layers and share", node.keys[key])
         return given[0] if len(given) == 1 else None
+
+    def _no_kind(self, node: Node, parts: Mapping[str, Node]) -> None:
+        """An entry without type, layers and share: perhaps one of them is misspelt."""
+        for key in parts:
+            kind, colon, _ = key.partition(":")
+            if colon and kind in KINDS:
+                message = f"unknown key {printable(key[:64])} in a layer: a space is missing behind the colon"
+                self.mistakes.add(message, node.keys[key])
+                return
+            hint = "" if key in ENTRY_KEYS or is_free(key) else nearest(key, KINDS)
+            if hint:
+                self.mistakes.add(f"unknown key {printable(key[:64])} in a layer{hint}", node.keys[key])
+                return
+        self.mistakes.add("type is required in a layer: or layers of a group, or share", node.location)
 
     def _check_beside(self, node: Node, parts: Mapping[str, Node], kind: str | None) -> None:
         """What may not stand beside what."""

@@ -94,6 +94,11 @@ class Scope(Mapping[str, Value]):
         inside = inside or name in self.awaited
         return inside or (self._around is not None and name in self._around)
 
+    def knows(self, name: object) -> bool:
+        """Whether a name is given here or around: unlike `in`, never for the sake of a name that may be missing."""
+        here = name in self._values or name in self._pending
+        return here or (self._around is not None and self._around.knows(name))
+
     def _compute(self, name: str) -> Value:
         compute, location = self._pending[name]
         if name in self._open:
@@ -161,7 +166,7 @@ def node_of(value: Any, location: Location) -> Node:
     return Node(value, location)
 
 
-def text_of(node: Node, scope: Mapping[str, Value], what: str) -> str:
+def text_of(node: Node, scope: Mapping[str, Value], what: str, hint: str = "") -> str:
     """The text of a name or a reference, in which expressions may be parts. Raises LanguageError for another kind."""
     value = node.value
     if isinstance(value, str) and contains(value):
@@ -170,5 +175,5 @@ def text_of(node: Node, scope: Mapping[str, Value], what: str) -> str:
             return fill(read, scope)
         value = evaluate(read, scope) if not isinstance(read, str) else read  # type: ignore[assignment]
     if not isinstance(value, str):
-        raise LanguageError(f"{what} must be text", node.location)
+        raise LanguageError(f"{what} must be text{hint}", node.location)
     return value

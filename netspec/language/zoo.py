@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from functools import cache
@@ -40,7 +41,22 @@ def spec_file(path: str | os.PathLike[str]) -> str:
     if is_word:
         message = f"there is no such file, and none in the zoo{nearest(name, zoo_names())}"
         raise LanguageError(message, Location(name, 1, 1))
+    if not os.path.lexists(name):
+        hint = _nearest_file(name)
+        if hint:
+            message = f"cannot be opened: {os.strerror(errno.ENOENT)}{hint}"
+            raise LanguageError(message, Location(name, 1, 1))
     return name
+
+
+def _nearest_file(name: str) -> str:
+    """A hint at a file of the same folder, or at a spec of the zoo, that is called nearly so."""
+    folder, base = os.path.split(name)
+    try:
+        known = [path.name for path in Path(folder or ".").iterdir()]
+    except (OSError, ValueError):
+        return ""
+    return nearest(base, [*known, *(() if folder else zoo_names())])
 
 
 def zoo_file(name: str, location: Location | None = None) -> str:

@@ -16,6 +16,11 @@ from netspec.layers.fields import Expected
 Configuration = TypeVar("Configuration", bound=BaseModel)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+_READ_OFF = "; sizes of inputs are read off what comes in"
+ELSEWHERE = dict.fromkeys(("in_channels", "in_features", "num_features", "input_shape", "input_dim"), _READ_OFF) | {
+    "activation": "; an activation is a layer of its own behind this one"
+}  # fields that other libraries have, and why none has them here
+
 
 class FieldMistake(NamedTuple):
     """What is wrong with a field: `path` leads to the part of its value; empty for the configuration as a whole."""
@@ -83,7 +88,8 @@ def _unknown(cls: type[BaseModel], name: str) -> FieldMistake:
         return FieldMistake(f"{name} is refused: {reason}", (name,), is_key=True)
     known = written_fields(cls)
     fields = f"; its fields are {', '.join(known)}" if known else "; it has no fields"
-    return FieldMistake(f"unknown field {name}{nearest(name, known) or fields}", (name,), is_key=True)
+    hint = ELSEWHERE.get(name) or nearest(name, known) or fields
+    return FieldMistake(f"unknown field {name}{hint}", (name,), is_key=True)
 
 
 def phrase_of(field: FieldInfo) -> str | None:

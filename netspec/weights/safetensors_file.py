@@ -187,7 +187,7 @@ class _Header:
             return self._error(f"expected a .safetensors file, but it looks like {kind}; {advice}")
         if size < 9:
             return self._error(f"expected a .safetensors file, got {size} bytes")
-        if header_size > MAX_HEADER:
+        if beginning[8:9] == b"{" and header_size > MAX_HEADER:
             return self._error(f"its header claims {header_size} bytes, above the limit of {MAX_HEADER}")
         return self._error("expected a .safetensors file, but its header is no JSON object")
 

@@ -101,6 +101,18 @@ def test_summary(run: Run) -> None:
     assert (status, err) == (0, "")
 
 
+def test_a_summary_of_a_batch_is_not_one_of_a_sample(run: Run) -> None:
+    _, out, _ = run("summary", LENET, "--batch", "64")
+    assert out.splitlines()[0] == "lenet: inference, batch = 64"
+
+
+@pytest.mark.parametrize("group", [(), ("weights",), ("zoo",), ("export",)])
+def test_the_list_of_commands_is_not_cut(run: Run, group: tuple[str, ...]) -> None:
+    _, out, _ = run(*group, "--help")
+    assert "..." not in out.partition("Commands:")[2]
+    assert "Example: netspec " in out
+
+
 def test_summary_as_json(run: Run) -> None:
     _, out, _ = run("summary", LENET, "--format", "json")
     data = json.loads(out)

@@ -262,6 +262,22 @@ def test_where_nothing_can_be_written(run: Run, net: str, file: str, tmp_path: P
     assert not out.parent.exists()
 
 
+@pytest.mark.parametrize("command", ["init", "convert"])
+def test_a_new_file_is_not_called_like_another_format(
+    run: Run, net: str, file: str, tmp_path: Path, command: str
+) -> None:
+    out = tmp_path / "out.pth"
+    arguments = ("init", net, "-o", str(out)) if command == "init" else ("convert", file, str(out))
+    expected = f"{out}: what is written is .safetensors: call it {tmp_path / 'out'}.safetensors\n"
+    assert run("weights", *arguments) == (2, "", expected)
+    assert not out.exists()
+
+
+def test_a_text_is_no_file_of_weights(run: Run, net: str) -> None:
+    message = "expected a .safetensors file, but its header is no JSON object"
+    assert run("weights", "inspect", net) == (2, "", f"{net}: {message}\n")
+
+
 def test_options_need_weights(run: Run, net: str) -> None:
     message = "--only, --skip and --allow-nonfinite say how to read --weights: give that too\n"
     assert run("verify", net, "--skip", "fc") == (2, "", message)

@@ -132,7 +132,7 @@ freeze: [3]
         "s.yaml:3:1: unknown key parms in a spec; did you mean params?",
         "s.yaml:4:17: $(1 // 0): division by zero: 1 // 0",
         "s.yaml:4:24: param must must be given: --set must=VALUE",
-        "s.yaml:7:22: input y: expected a positive integer or the word of a symbolic dimension, got -1",
+        "s.yaml:7:22: input y: expected a positive integer, or a word such as batch for any size, got -1",
         "s.yaml:10:34: 1 (conv2d): out_channels: expected a positive integer, got text 'yes'",
         "s.yaml:10:55: 1 (conv2d): unknown field strid; did you mean stride?",
         "s.yaml:10:80: 1 (conv2d): init of weight: unknown initialiser normall; did you mean normal?",

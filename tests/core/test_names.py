@@ -275,13 +275,13 @@ def test_a_float_is_no_integer() -> None:
     [
         (
             "{shape: [batch, 0]}",
-            ("3:29: input x: expected a positive integer or the word of a symbolic dimension, got 0"),
+            ("3:29: input x: expected a positive integer, or a word such as batch for any size, got 0"),
         ),
         (
             "{shape: [batch, 2.0]}",
-            ("3:29: input x: expected a positive integer or the word of a symbolic dimension, got 2.0"),
+            ("3:29: input x: expected a positive integer, or a word such as batch for any size, got 2.0"),
         ),
-        ("{shape: [batch, true]}", "3:29: input x: expected a positive integer or the word"),
+        ("{shape: [batch, true]}", "3:29: input x: expected a positive integer, or a word"),
         ("{shape: [batch, '3']}", "3:29: a symbol is called 3: letters, digits and _ are allowed"),
         ("{shape: [a-b]}", "3:22: a symbol is called a-b"),
         ("{shape: [batch, 2147483648]}", "3:13: input x: a size of 2147483648"),

@@ -75,7 +75,7 @@ def test_equal_keys_name_both_lines(file: str) -> None:
         ("a: 1\n--- \n", "s.yaml:2:1: a second document"),
         ("a: b: c", "s.yaml:1:5: YAML: mapping values are not allowed"),
         ("a: [1, 2\n", "s.yaml:2:1: YAML: while parsing a flow sequence"),
-        ("a:\n\t- b\n", "s.yaml:2:1: YAML: while scanning"),
+        ("a:\n\t- b\n", "s.yaml:2:1: a tab: indent with spaces"),
         ('a: "\\0"', "s.yaml:1:4: escape of U+0000"),
         ('a: "\\ud800"', "s.yaml:1:"),
         ('a: "\\UFFFFFFFF"', "s.yaml:1:"),

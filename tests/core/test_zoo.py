@@ -152,3 +152,11 @@ def test_the_list_and_a_deep_network_are_quick() -> None:
         subprocess.run([sys.executable, "-m", "netspec", *arguments], stdout=subprocess.DEVNULL, check=True)
         times = os.times()
         assert times.children_user + times.children_system - begin < limit
+
+
+def test_the_text_of_a_spec_is_the_same_model_in_another_folder(run: Run, tmp_path: Path) -> None:
+    for name in zoo_names():
+        _, text, _ = run("zoo", "show", name)
+        copy = tmp_path / "mine.yaml"
+        copy.write_text(text)
+        assert netspec.count_params(netspec.load(copy)) == netspec.count_params(netspec.load(f"zoo:{name}"))
