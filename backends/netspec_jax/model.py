@@ -14,7 +14,7 @@ from netspec.errors import BackendError, InputError
 from netspec.graph.graph import Buffer, GraphPair, Param
 from netspec.graph.types import TensorType
 from netspec.model import Arrays, Evaluation, Model, numpy_input
-from netspec.passes.channels_last import channels_last
+from netspec.passes.channels_last import channels_last_pair
 from netspec_jax.function import Pass, apply_function, draws, pass_function
 
 Tensors = dict[str, jax.Array]
@@ -52,7 +52,7 @@ class JaxModel(Model):
             )
         self._device = None if device is None else find_device(device)
         self._numpy_dtype = jnp.dtype(dtype)
-        stored = GraphPair(channels_last(graphs.inference), channels_last(graphs.training))
+        stored = channels_last_pair(graphs)
         self._state = stored.inference.state
         self._random = draws(stored.training)
         passes = {mode: pass_function(stored.of(mode), lowerings, fused, dtype) for mode in (False, True)}

@@ -14,7 +14,7 @@ from netspec.errors import BackendError, InputError
 from netspec.graph.graph import Graph, GraphPair
 from netspec.graph.types import TensorType
 from netspec.model import Arrays, Evaluation, Model, numpy_input
-from netspec.passes.channels_last import channels_last
+from netspec.passes.channels_last import channels_last_pair
 from netspec_tensorflow.matrices import store_transposed
 from netspec_tensorflow.module import NetworkModule, Runner, canonical, stored, traced
 
@@ -33,7 +33,7 @@ class TensorFlowModel(Model):
     ) -> None:
         super().__init__(graphs, dtype, "tensorflow")
         self._runner = Runner(lowerings, fused, dtype, None if device is None else find_device(device))
-        self._inner = store_transposed(GraphPair(channels_last(graphs.inference), channels_last(graphs.training)))
+        self._inner = store_transposed(channels_last_pair(graphs))
         self._native = NetworkModule(self._inner, weights, self._runner)
         self._state = {held.path: held for held in self._inner.inference.state}
         self._run = cache(self._prepared_run)

@@ -5,6 +5,9 @@ is held in one layout, or in both where both are read; a permute is emitted when
 two cancel because a value already held as wanted is used as it is. Requires nothing; ensures that every convolution
 and pooling has `channels_last=True`, that weights of convolutions are stored as `[*kernel, in, out]`
 (`Param.permutation`), and that graph inputs, outputs, buffers and updates are as before.
+
+Weights are stored once for both modes: `channels_last_pair` stores a kernel alike in both graphs, also where only one
+of them convolves with it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from netspec.graph.dims import Size
-from netspec.graph.graph import Call, Graph, Node, Origin, Output, Param, Value
+from netspec.graph.graph import Call, Graph, GraphPair, Node, Origin, Output, Param, Value
 from netspec.graph.ops import (
     AdaptiveAveragePool,
     Bernoulli,
@@ -39,10 +42,25 @@ POOLS = (Pool, AdaptiveAveragePool)
 ELEMENTWISE = (Unary, Binary, Comparison, Logical, Where, StopGradient, Bernoulli)
 
 
+def channels_last_pair(pair: GraphPair) -> GraphPair:
+    """Both graphs so rewritten; what is a kernel in one of them is stored as one in both."""
+    kernels = _kernels(pair.inference) | _kernels(pair.training)
+    return GraphPair(_rewrite(pair.inference, kernels), _rewrite(pair.training, kernels))
+
+
 def channels_last(graph: Graph) -> Graph:
     """The same graph in the layout `[batch, *spatial, channels]` inside."""
-    kernels = {node.inputs[1] for node in graph.primitives() if isinstance(node.op, CONVOLUTIONS)}
-    state = [_store(held) if isinstance(held, Param) and held.value in kernels else held for held in graph.state]
+    return _rewrite(graph, _kernels(graph))
+
+
+def _kernels(graph: Graph) -> set[str]:
+    """The paths of the parameters that a convolution reads as its kernel."""
+    read = {node.inputs[1] for node in graph.primitives() if isinstance(node.op, CONVOLUTIONS)}
+    return {param.path for param in graph.params if param.value in read}
+
+
+def _rewrite(graph: Graph, kernels: set[str]) -> Graph:
+    state = [_store(held) if isinstance(held, Param) and held.path in kernels else held for held in graph.state]
     root = _Scope()
     for old, new in zip(graph.state, state, strict=True):
         if new is old:

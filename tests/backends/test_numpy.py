@@ -25,7 +25,7 @@ from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm
 from netspec.layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from netspec.layers.regularization import Dropout
-from netspec.passes.channels_last import channels_last
+from netspec.passes.channels_last import channels_last_pair
 from netspec.passes.noise_inputs import noise_inputs
 from netspec_numpy import NumpyBackend, interpreter
 from netspec_numpy.lowerings import LOWERINGS
@@ -132,7 +132,7 @@ def test_gradients_of_a_whole_model_are_those_of_finite_differences(training: bo
 @pytest.mark.parametrize("training", [False, True])
 def test_the_channels_last_graph_gives_the_same_in_the_canonical_layout(training: bool) -> None:
     graphs = with_noise(pair("classifier", classifier))
-    rewritten = GraphPair(channels_last(graphs.inference), channels_last(graphs.training))
+    rewritten = channels_last_pair(graphs)
     assert any(isinstance(held, Param) and held.permutation for held in rewritten.inference.state)
     inputs = inputs_of(graphs.of(training), 2, 7)
     cotangents = cotangents_of(compiled(graphs).evaluate(inputs, training=training).outputs)
