@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import textwrap
 from collections.abc import Mapping
@@ -78,19 +79,30 @@ class Method:
         else:
             body = _branches(inference or training)
         forms = inference + training
-        every = dict.fromkeys(argument for form in forms for argument in form.arguments)
-        needed = [
-            argument
-            for argument in every
-            if argument not in self._left_out and all(argument in form.arguments for form in forms)
-        ]
         filled = [f"if {argument} is None:\n    {argument} = {text}\n" for argument, text in self._left_out.items()]
-        body = "".join(filled) + body
-        arguments = [*needed, *(f"{argument}=None" for argument in every if argument not in needed)]
+        arguments, missing = self._signature(forms)
+        body = "".join(missing + filled) + body
         if max(len(inference), len(training)) > 1:
             arguments.append("form=0")
         functions = dict(function for form in forms for function in form.functions)
         return Source(self._name, self._fields, Text(tuple(arguments), body, tuple(functions.items())))
+
+    def _signature(self, forms: list[Text]) -> tuple[list[str], list[str]]:
+        """The arguments, and the lines that ask for those that are needed behind one that may be left out.
+
+        The model's stay in the order of the spec, in which they may be given. A layer's are given by the model.
+        """
+        every = dict.fromkeys(argument for form in forms for argument in form.arguments)
+        needed = [argument for argument in every if all(argument in form.arguments for form in forms)]
+        if not self._left_out:
+            return [*needed, *(f"{argument}=None" for argument in every if argument not in needed)], []
+        leading = list(itertools.takewhile(lambda argument: argument not in self._left_out, every))
+        missing = [
+            f'if {argument} is None:\n    raise TypeError("input {argument} is missing")\n'
+            for argument in every
+            if argument not in leading and argument not in self._left_out
+        ]
+        return [argument if argument in leading else f"{argument}=None" for argument in every], missing
 
 
 def _left_out(graph: Graph, arguments: Mapping[str, str]) -> dict[str, str]:
