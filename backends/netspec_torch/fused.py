@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from netspec.backend import Fused
 from netspec.graph.graph import Call
@@ -67,16 +68,41 @@ def batch_norm(
     layer = call.layer
     assert isinstance(layer, BatchNorm)
     if not call.updates:
-        return F.batch_norm(x, running_mean, running_var, weight, bias, False, 0.0, layer.eps)
+        return normalize_batch(x, running_mean, running_var, weight, bias, False, 0.0, layer.eps)
     momentum = 1 - layer.stats_decay
     if layer.running_var == "unbiased":
-        return F.batch_norm(x, running_mean, running_var, weight, bias, True, momentum, layer.eps), {}
+        return normalize_batch(x, running_mean, running_var, weight, bias, True, momentum, layer.eps), {}
     # torch's kernel gives momentum times the unbiased variance here: (n - 1) / n of it is the biased one.
     unbiased = torch.zeros_like(running_var)
-    y = F.batch_norm(x, running_mean, unbiased, weight, bias, True, momentum, layer.eps)
+    y = normalize_batch(x, running_mean, unbiased, weight, bias, True, momentum, layer.eps)
     n = x.numel() // x.size(1)
     running_var.mul_(layer.stats_decay).add_(unbiased * ((n - 1) / n))
     return y, {}
+
+
+def normalize_batch(
+    x: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """F.batch_norm, whose gradient on the CPU is wrong where a size is 1 and strides are those of a permute (2.13).
+
+    It takes the input and what flows back for one layout, if one is contiguous and the other channels last but for the
+    stride of that axis. Tensors of three axes have one layout alone.
+    """
+    if has_torch_function_unary(x):
+        return handle_torch_function(
+            normalize_batch, (x,), x, running_mean, running_var, weight, bias, training, momentum, eps
+        )
+    if x.dim() > 3 and 1 in x.shape and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        y = F.batch_norm(x.flatten(2), running_mean, running_var, weight, bias, training, momentum, eps)
+        return y.unflatten(2, x.shape[2:])
+    return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 def layer_norm(call: Call, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Any:
