@@ -55,9 +55,11 @@ def draw_inputs(graph: Graph, sizes: Mapping[str, int], noise: Mapping[str, Op])
     """An array for every input: floats are standard normal, flags even odds, integers below what bounds them.
 
     `noise` says for inputs that stand for a random primitive what they hold. Raises NetspecError for an integer
-    input that no operation bounds: only the user knows what may stand in it.
+    input that no operation bounds: only the user knows what may stand in it. One that nothing reads, as an input of
+    what only training runs, is 0.
     """
-    bounds = index_bounds(graph)
+    read = {value for node in graph.nodes for value in node.inputs} | {output.value for output in graph.outputs}
+    bounds = dict.fromkeys((entry.name for entry in graph.inputs if entry.value not in read), 1) | index_bounds(graph)
     return {
         entry.name: _draw(entry.name, entry.value.type, sizes, bounds.get(entry.name), noise.get(entry.name))
         for entry in graph.inputs
