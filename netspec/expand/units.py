@@ -90,7 +90,10 @@ class LayerUnit(Unit):
             self.target.inherited, self.target.initializers = inherited, own
         with mistakes.collect():
             if entry.tie is not None:
-                self.target.tied = tied_paths(entry.tie, at, self.body.enclosing, self.context.builder)
+                tied = self.target.tied = tied_paths(entry.tie, at, self.body.enclosing, self.context.builder)
+                for name in (name for name in self.target.initializers if name in tied):
+                    message = f"{at.label}: init of {name}: it is tied to {tied[name]}, which has its own"
+                    raise LanguageError(message, entry.keys["init"])
         mistakes.raise_all()
 
     def _configured(self, given: Given | None) -> Layer:

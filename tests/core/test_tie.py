@@ -140,3 +140,14 @@ def test_a_tie_is_no_tie_to_what_stands_below_or_to_a_buffer() -> None:
     assert "there is no parameter b.weight above" in mistakes(text)[0]
     text = HEAD + "layers: [{name: b, type: batch_norm}, {name: c, type: batch_norm, tie: {weight: b.running_mean}}]"
     assert "there is no parameter b.running_mean above" in mistakes(text)[0]
+
+
+def test_a_tied_parameter_starts_as_the_one_that_it_is() -> None:
+    text = """\
+netspec: 1
+inputs: {words: {shape: [batch, time], dtype: int64}}
+layers:
+  - {name: wte, type: embedding, num_embeddings: 9, embedding_dim: 4}
+  - {name: head, type: linear, out_features: 9, init: {weight: zeros, bias: ones}, tie: {weight: wte.weight}}
+"""
+    assert mistakes(text) == ["s.yaml:5:49: head: init of weight: it is tied to wte.weight, which has its own"]
