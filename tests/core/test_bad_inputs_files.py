@@ -18,7 +18,7 @@ import pytest
 import netspec
 from netspec.analysis import memory_limit
 from netspec.analysis.memory_limit import available_memory, check_build
-from netspec.backend import Backend
+from netspec.backend import find_backend
 from netspec.errors import NetspecError
 from netspec.weights.initial import initial_weights
 from netspec.weights.safetensors_file import write_weights
@@ -204,7 +204,7 @@ def test_writing_over_the_file_just_loaded(tmp_path: Path) -> None:
 
 
 def test_a_backend_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Backend, "missing", ("torch",))
+    monkeypatch.setattr(find_backend("torch"), "missing", ("torch",))
     with pytest.raises(NetspecError, match=r"backend torch needs torch: pip install 'netspec-nn\[torch\]'"):
         netspec.build(netspec.loads(SMALL), "torch")
 
