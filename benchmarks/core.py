@@ -116,10 +116,10 @@ blocks:
     layers:
       - {{name: conv, type: conv2d, out_channels: $(width), kernel_size: 3, padding: 1}}
       - {{name: bn, type: batch_norm}}
-      - relu
-      - {{type: add, from: [bn, x]}}
+      - {{name: active, type: relu}}
+      - {{type: add, from: [active, x]}}
 layers:
-  - {{name: units, type: Unit, repeat: {layers // 4}, width: $(x.shape[1])}}
+  - {{name: units, type: Unit, repeat: {layers // 4}, width: "$(x.shape[1])"}}
 """
 
 

@@ -81,7 +81,7 @@ class Expansion:
         graph = builder.finish(result.ports)
         check_whole(graph, self.spec, names.shared)
         freezing.check_all_used([*context.paths, *(held.path for held in graph.state)])
-        return check_graph(graph)
+        return check_graph(graph, typed=True)
 
     def _name(self, names: ModelNames, mistakes: Mistakes) -> str:
         """The model's name: as given, else the file's without its ending."""

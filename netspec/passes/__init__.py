@@ -14,5 +14,5 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (prune,)
 def apply_passes(graph: Graph) -> Graph:
     """The graph after the passes that every graph goes through, checked after each."""
     for each in PASSES:
-        graph = check_graph(each(graph))
+        graph = check_graph(each(graph), graph)
     return graph
