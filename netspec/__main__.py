@@ -2,7 +2,7 @@
 
 import sys
 
-from netspec.cli import main
+from netspec.cli import process
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -18,3 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(sys.argv[1:] if arguments is None else arguments)
     return failures.status
+
+
+def process() -> int:
+    """`main` as all that a process does: the command `netspec`, and `python -m netspec`."""
+    status = main()
+    # Python ends with a last search for garbage, for 12 % of the time in a count of 1,400 layers. What is frozen it
+    # passes over; functions for the end of the process run all the same.
+    gc.freeze()
+    return status
