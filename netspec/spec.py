@@ -19,7 +19,6 @@ from netspec.language.include import model_spec
 from netspec.language.reader import read, read_text
 from netspec.language.scope import node_of
 from netspec.language.zoo import spec_file
-from netspec.layers.selection import ByMode
 from netspec.passes import apply_passes
 
 
@@ -71,7 +70,7 @@ class Spec:
     def _unused(self, whole: Graph) -> tuple[Mistake, ...]:
         """A warning for each layer that no output needs in either mode, and each input that no layer reads."""
         unused = _not_needed(whole, self.inference)
-        if unused and self._differs_by_mode(whole):
+        if unused:  # such as what leads to an output that training alone has
             unused &= _not_needed(whole, self.training)
         read = {value for node in whole.nodes for value in node.inputs} | {output.value for output in whole.outputs}
         layers = {
@@ -87,13 +86,6 @@ class Spec:
             if entry.value not in read
         ]
         return (*inputs, *layers.values())
-
-    def _differs_by_mode(self, whole: Graph) -> bool:
-        """Whether training may need a layer that inference does not. The graph for it costs as much as the first."""
-        outputs = self._expansion.spec.body.outputs.values()
-        return any(output.training_only for output in outputs) or any(
-            isinstance(call.layer, ByMode) for call in whole.all_calls()
-        )
 
     def __repr__(self) -> str:
         return f"<netspec.Spec {self.name} from {self.file}>"

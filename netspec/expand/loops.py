@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netspec.errors import LanguageError, Location, TooLargeError, printable
 from netspec.expand.context import MAX_LAYERS
 from netspec.expand.names import BROKEN, Result
-from netspec.expand.reading import FAILED, Bound, Given, Outcome, Reads, bind, stand_in
+from netspec.expand.reading import FAILED, Bound, Given, Outcome, Reads, bind, inputs_of, stand_in
 from netspec.expressions.parser import contains
 from netspec.expressions.values import Value as Plain
 from netspec.graph.graph import Value
@@ -178,10 +178,7 @@ class Copies:
             return input_names(LAYER_TYPES[name]), ()
         if isinstance(name, str) and name in self.body.context.spec.blocks:
             body = self.body.context.spec.blocks[name].body
-        if body is None:
-            return None, ()
-        inputs = None if body.inputs is None else InputNames(tuple(body.inputs), (), variadic=False)
-        return inputs, tuple(body.outputs)
+        return (None, ()) if body is None else (inputs_of(body), tuple(body.outputs))
 
     def _parallel(self, before: Given) -> Result:
         ports: dict[str, Value] = {}

@@ -10,7 +10,7 @@ from netspec.expand.names import BROKEN, Names, Result
 from netspec.graph.graph import Value
 from netspec.language.document import NO_KEYS, Node
 from netspec.language.scope import Scope, resolved, text_of
-from netspec.language.spec import EntrySpec
+from netspec.language.spec import BodySpec, EntrySpec
 from netspec.layers.base import InputNames
 
 
@@ -118,6 +118,11 @@ class Reader:
         if any(entry.name is not None and entry.name.value == name for entry in self.below):
             return "; it stands below, and a layer reads only what stands above it"
         return nearest(name, self.names.known())
+
+
+def inputs_of(body: BodySpec) -> InputNames | None:
+    """The inputs of a block or a group; None where it hands everything to its first entry."""
+    return None if body.inputs is None else InputNames(tuple(body.inputs), (), variadic=False)
 
 
 def bind(given: Given, inputs: InputNames, label: str, location: Location) -> Bound | None:

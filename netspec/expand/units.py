@@ -11,7 +11,7 @@ from netspec.errors import FollowsError, LanguageError, Mistake, Mistakes, Netsp
 from netspec.expand.formulas import formula_fields, formula_inputs
 from netspec.expand.freezing import OwnFrozen
 from netspec.expand.names import Names, Result
-from netspec.expand.reading import NOTHING, Bound, Given, Reads
+from netspec.expand.reading import NOTHING, Bound, Given, Reads, inputs_of
 from netspec.expand.ties import tied_paths
 from netspec.graph.builder import Entry
 from netspec.graph.dims import format_shape
@@ -178,7 +178,7 @@ class GroupUnit(BodyUnit):
     def __init__(self, body: Body, at: Application, spec: BodySpec) -> None:
         super().__init__(body, at)
         self.spec = spec
-        self.inputs = None if spec.inputs is None else InputNames(tuple(spec.inputs), (), variadic=False)
+        self.inputs = inputs_of(spec)
         self.names = Names(Scope(at.scope), body.names)
 
     def prepare(self, given: Given | None) -> None:
@@ -197,7 +197,7 @@ class BlockUnit(BodyUnit):
         self.name = name
         self.block = block
         self.spec = block.body
-        self.inputs = None if self.spec.inputs is None else InputNames(tuple(self.spec.inputs), (), variadic=False)
+        self.inputs = inputs_of(self.spec)
         self.names = Names(Scope(self.context.scope))
 
     def prepare(self, given: Given | None) -> None:
@@ -219,7 +219,7 @@ class BlockUnit(BodyUnit):
         mistakes.raise_all()
         with mistakes.collect():
             self.declare(tuple(known.items()))
-        self._hand_up(mistakes)
+        self.hand_up(mistakes)
         for param, value in arguments.items():
             self.names.scope.define(param, value)
 
@@ -238,9 +238,6 @@ class BlockUnit(BodyUnit):
             self.context.open_blocks.pop()
 
     def hand_up(self, mistakes: Mistakes) -> None:
-        self._hand_up(mistakes)
-
-    def _hand_up(self, mistakes: Mistakes) -> None:
         """A mistake inside a block says where the block is used, and is told for its first use only."""
         at = self.at
         used = f"{USED}{self.name}, used by {at.label} ({at.entry.location})"

@@ -18,6 +18,7 @@ from netspec.graph.ops.products import (
 )
 from netspec.layers.base import Layer, pair, require_rank
 from netspec.layers.fields import Flag, Numbers2d, Padding2d, PositiveInt, Size2d, TransposedPadding2d
+from netspec.layers.initializers import Uniform
 from netspec.layers.linear import uniform_by_fan
 
 
@@ -46,9 +47,7 @@ class Conv2d(Layer):
         start = uniform_by_fan(in_channels // self.groups * kernel[0] * kernel[1])
         weight = b.param("weight", (self.out_channels, in_channels // self.groups, *kernel), start)
         y = b.apply(Convolution(stride, padding, dilation, self.groups), x, weight)
-        if not self.bias:
-            return y
-        return y + b.reshape(b.param("bias", (self.out_channels,), start), (self.out_channels, 1, 1))
+        return _with_bias(b, y, start) if self.bias else y
 
 
 class ConvTranspose2d(Layer):
@@ -79,9 +78,7 @@ class ConvTranspose2d(Layer):
         start = uniform_by_fan(fan[0])
         weight = b.param("weight", (in_channels, of_group, *kernel), start, fan=fan)
         y = b.apply(TransposedConvolution(stride, self._crops(), dilation, self.groups), x, weight)
-        if not self.bias:
-            return y
-        return y + b.reshape(b.param("bias", (self.out_channels,), start), (self.out_channels, 1, 1))
+        return _with_bias(b, y, start) if self.bias else y
 
     def _crops(self) -> Pairs:
         """What is cut off along each dimension, (begin, end), with the output padding taken off the end."""
@@ -95,6 +92,12 @@ class ConvTranspose2d(Layer):
             if more >= max(s, d):
                 raise ShapeError(f"output_padding {more} is not below the larger of stride {s} and dilation {d}")
         return tuple((begin, end - more) for (begin, end), more in zip(_sides(self.padding), added, strict=True))
+
+
+def _with_bias(b: Builder, y: Value, start: Uniform) -> Value:
+    """y plus the parameter `bias`, one number for each channel."""
+    channels = y.shape[1]
+    return y + b.reshape(b.param("bias", (channels,), start), (channels, 1, 1))
 
 
 def _channels(x: Value, out_channels: int, groups: int) -> int:
