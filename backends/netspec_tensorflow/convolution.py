@@ -7,13 +7,20 @@ with dilation they do not exist at all. SAME where it means the same, else the z
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import tensorflow as tf
 
 from netspec.graph.ops.products import Pairs, SamePadding, same_pairs, window_size
 from netspec.passes.channels_last import kernel_to_last, to_canonical, to_last
+
+
+def through_channels_last(lower: Callable[..., tf.Tensor], x: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """What `lower` gives, which runs with channels last, for x and a kernel in the canonical layout."""
+    rank = len(x.shape)
+    y = lower(tf.transpose(x, to_last(rank)), tf.transpose(weight, kernel_to_last(rank)), channels_last=True)
+    return tf.transpose(y, to_canonical(rank))
 
 
 def convolution(
@@ -28,12 +35,8 @@ def convolution(
 ) -> tf.Tensor:
     """The primitive Convolution; the lowering depends on shapes, dtype and on which kernels TensorFlow has here."""
     if not channels_last:
-        rank = len(x.shape)
-        x, weight = tf.transpose(x, to_last(rank)), tf.transpose(weight, kernel_to_last(rank))
-        last = convolution(
-            x, weight, stride=stride, padding=padding, dilation=dilation, groups=groups, channels_last=True
-        )
-        return tf.transpose(last, to_canonical(rank))
+        last = partial(convolution, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        return through_channels_last(last, x, weight)
     windows = tuple(window_size(k, d) for k, d in zip(weight.shape[:-2], dilation, strict=True))
     x, word = padded(x, windows, stride, padding, 0.0)
     depthwise = groups == x.shape[-1] > 1

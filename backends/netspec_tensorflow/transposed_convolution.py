@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import tensorflow as tf
 
 from netspec.graph.ops.products import Pairs, window_size
-from netspec.passes.channels_last import kernel_to_last, to_canonical, to_last
-from netspec_tensorflow.convolution import differentiable, split
+from netspec_tensorflow.convolution import differentiable, split, through_channels_last
 
 
 def transposed_convolution(
@@ -21,12 +22,8 @@ def transposed_convolution(
 ) -> tf.Tensor:
     """The primitive TransposedConvolution; the lowering depends on shapes, dtype and on which kernels there are."""
     if not channels_last:
-        rank = len(x.shape)
-        x, weight = tf.transpose(x, to_last(rank)), tf.transpose(weight, kernel_to_last(rank))
-        last = transposed_convolution(
-            x, weight, stride=stride, padding=padding, dilation=dilation, groups=groups, channels_last=True
-        )
-        return tf.transpose(last, to_canonical(rank))
+        last = partial(transposed_convolution, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        return through_channels_last(last, x, weight)
     windows = tuple(window_size(k, d) for k, d in zip(weight.shape[:2], dilation, strict=True))
     depthwise = groups == x.shape[-1] > 1 and weight.shape[-2] == 1 and stride[0] == stride[1]
     if max(dilation) > 1 and (depthwise or not differentiable(x.dtype, grouped=groups > 1, dilated=True)):
