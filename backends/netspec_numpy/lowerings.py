@@ -11,7 +11,7 @@ import numpy as np
 
 from netspec.graph import ops
 from netspec_numpy import indexing
-from netspec_numpy.bins import adaptive_average_pool
+from netspec_numpy.bins import adaptive_average_pool, adaptive_max_pool
 from netspec_numpy.convolution import convolution, transposed_convolution
 from netspec_numpy.pooling import average_pool, max_pool
 from netspec_numpy.windows import Array
@@ -126,6 +126,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.MaxPool: max_pool,
     ops.AveragePool: average_pool,
     ops.AdaptiveAveragePool: adaptive_average_pool,
+    ops.AdaptiveMaxPool: adaptive_max_pool,
     ops.Sum: _sum,
     ops.Mean: _mean,
     ops.Max: _max,

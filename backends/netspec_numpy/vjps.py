@@ -15,7 +15,7 @@ import numpy as np
 
 from netspec.graph import ops
 from netspec_numpy import indexing
-from netspec_numpy.bins import adaptive_average_pool_vjp
+from netspec_numpy.bins import adaptive_average_pool_vjp, adaptive_max_pool_vjp
 from netspec_numpy.convolution import convolution_vjp, transposed_convolution_vjp
 from netspec_numpy.pooling import average_pool_vjp, max_pool_vjp
 from netspec_numpy.windows import Array
@@ -176,6 +176,10 @@ def _adaptive_average_pool(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: An
     return (adaptive_average_pool_vjp(dys[0], **attributes),)
 
 
+def _adaptive_max_pool(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cotangents:
+    return (adaptive_max_pool_vjp(dys[0], xs[0], **attributes),)
+
+
 def _over(reduced: Array, x: Array, axes: tuple[int, ...]) -> Array:
     """What was reduced over `axes`, with those axes as 1, so that it broadcasts against x."""
     return reduced.reshape([1 if axis in axes else size for axis, size in enumerate(x.shape)])
@@ -259,6 +263,7 @@ VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
     ops.MaxPool: _max_pool,
     ops.AveragePool: _average_pool,
     ops.AdaptiveAveragePool: _adaptive_average_pool,
+    ops.AdaptiveMaxPool: _adaptive_max_pool,
     ops.Sum: _sum,
     ops.Mean: _mean,
     ops.Max: _max,

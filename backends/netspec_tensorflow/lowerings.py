@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from netspec.graph import ops
 from netspec_tensorflow.convolution import convolution
-from netspec_tensorflow.pooling import adaptive_average_pool, average_pool, max_pool
+from netspec_tensorflow.pooling import adaptive_average_pool, adaptive_max_pool, average_pool, max_pool
 from netspec_tensorflow.transposed_convolution import transposed_convolution
 
 
@@ -112,6 +112,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.MaxPool: max_pool,
     ops.AveragePool: average_pool,
     ops.AdaptiveAveragePool: adaptive_average_pool,
+    ops.AdaptiveMaxPool: adaptive_max_pool,
     ops.Sum: lambda x, *, axes, keepdims: tf.reduce_sum(x, axis=axes, keepdims=keepdims),
     ops.Mean: lambda x, *, axes, keepdims: tf.reduce_mean(x, axis=axes, keepdims=keepdims),
     ops.Max: lambda x, *, axes, keepdims: tf.reduce_max(x, axis=axes, keepdims=keepdims),

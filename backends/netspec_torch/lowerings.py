@@ -27,6 +27,11 @@ _ADAPTIVE_AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {
     2: F.adaptive_avg_pool2d,
     3: F.adaptive_avg_pool3d,
 }
+_ADAPTIVE_MAX_POOLS: dict[int, Callable[..., Tensor]] = {
+    1: F.adaptive_max_pool1d,
+    2: F.adaptive_max_pool2d,
+    3: F.adaptive_max_pool3d,
+}
 
 
 def constant(*, value: float, dtype: str) -> float:
@@ -158,6 +163,13 @@ def adaptive_average_pool(
     return _ADAPTIVE_AVERAGE_POOLS[len(output_size)](x, output_size)
 
 
+def adaptive_max_pool(
+    x: Tensor, *, input_size: tuple[int | None, ...], output_size: tuple[int, ...], channels_last: bool = False
+) -> Tensor:
+    assert not channels_last
+    return _ADAPTIVE_MAX_POOLS[len(output_size)](x, output_size)
+
+
 def _pad(x: Tensor, padding: Pairs, value: float) -> tuple[Tensor, tuple[int, ...]]:
     """`x`, padded where a pair is uneven, and the sides that are left for the window's own padding."""
     if all(begin == end for begin, end in padding):
@@ -283,6 +295,7 @@ LOWERINGS: Lowerings = {
     ops.MaxPool: max_pool,
     ops.AveragePool: average_pool,
     ops.AdaptiveAveragePool: adaptive_average_pool,
+    ops.AdaptiveMaxPool: adaptive_max_pool,
     ops.Sum: _sum,
     ops.Mean: _mean,
     ops.Max: _max,

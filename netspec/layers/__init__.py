@@ -5,12 +5,34 @@ from netspec.layers.attention import ScaledDotProductAttention
 from netspec.layers.axes import Identity, Permute, Squeeze, Stack, Unsqueeze
 from netspec.layers.base import Layer
 from netspec.layers.constants import Arange, Buffer, Constant, Ones, Parameter, Zeros
-from netspec.layers.convolution import Conv2d, ConvTranspose2d
+from netspec.layers.convolution import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+)
 from netspec.layers.formula import Formula
 from netspec.layers.indexing import OneHot, Select, TopK
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
-from netspec.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
+from netspec.layers.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
 from netspec.layers.products import Einsum, Matmul
 from netspec.layers.rearrange import Rearrange
 from netspec.layers.reductions import Mean, Sum
@@ -19,8 +41,12 @@ from netspec.layers.selection import ByMode
 from netspec.layers.tensor import Add, Concat, Flatten, Mul, Reshape
 
 LAYERS: tuple[type[Layer], ...] = (
-    *(Linear, Embedding, Conv2d, ConvTranspose2d),
-    *(MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool),
+    *(Linear, Embedding),
+    *(Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d),
+    *(MaxPool1d, MaxPool2d, MaxPool3d, AvgPool1d, AvgPool2d, AvgPool3d),
+    *(AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d),
+    *(AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d),
+    *(GlobalAvgPool, GlobalMaxPool),
     *(BatchNorm, LayerNorm, Dropout),
     *(Relu, LeakyRelu, Gelu, Silu, Sigmoid, Tanh, Softmax),
     ScaledDotProductAttention,
@@ -37,17 +63,28 @@ LAYER_TYPES: dict[str, type[Layer]] = {layer.model_fields["type"].default: layer
 __all__ = [
     "LAYERS",
     "LAYER_TYPES",
+    "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "Add",
     "Arange",
+    "AvgPool1d",
     "AvgPool2d",
+    "AvgPool3d",
     "BatchNorm",
     "Buffer",
     "ByMode",
     "Concat",
     "Constant",
+    "Conv1d",
     "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
     "ConvTranspose2d",
+    "ConvTranspose3d",
     "Dropout",
     "Einsum",
     "Embedding",
@@ -55,13 +92,16 @@ __all__ = [
     "Formula",
     "Gelu",
     "GlobalAvgPool",
+    "GlobalMaxPool",
     "Identity",
     "Layer",
     "LayerNorm",
     "LeakyRelu",
     "Linear",
     "Matmul",
+    "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
     "Mean",
     "Mul",
     "OneHot",

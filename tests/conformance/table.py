@@ -26,6 +26,8 @@ DIMS = {
     "ceil_mode": {"height": 10, "width": 12},
     "adaptive_avg_pool2d": {"height": 9, "width": 4},
     "transformer_encoder": {"time": 7},
+    "lines": {"time": 10},
+    "volumes": {"depth": 4, "height": 3},
     "attention": {"keys": 2},  # so few that random masks leave some queries nothing
 }
 # Specs that are too large for the reference as they are.

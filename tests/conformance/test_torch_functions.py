@@ -20,7 +20,7 @@ from netspec.graph.graph import Value
 from netspec.layers import ScaledDotProductAttention
 from tests.conformance.built import Net, pair
 from tests.conformance.table import rows
-from tests.conformance.test_torch_nn import close
+from tests.conformance.torch_judge import close
 
 Torch = dict[str, torch.Tensor]
 

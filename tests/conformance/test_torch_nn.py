@@ -1,13 +1,8 @@
-"""Every layer against torch.nn's own module with the same weights: a judge that shares no code with us.
-
-The layers' bodies are run by the NumPy reference in float64: outputs, gradients of inputs and parameters, and running
-statistics. What a body gets wrong would otherwise be wrong on every backend alike.
-"""
+"""Every layer against torch.nn's own module with the same weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,24 +12,11 @@ import torch
 import torch.nn.functional as F
 
 from netspec.backend import find_backend
-from netspec.compare.drawing import draw_cotangents, draw_weights
 from netspec.layers import LAYER_TYPES
 from netspec.spec import loads
 from tests.conformance.test_torch_tensor_layers import JUDGED as TENSOR_LAYERS
-
-LIMIT = 1e-12
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One layer as netspec writes it, and as torch has it."""
-
-    layer: str
-    module: Callable[[], torch.nn.Module]
-    shape: tuple[int, ...]
-    training: bool = False
-    rounded: bool = False
-    tensors: dict[str, str] = field(default_factory=dict)
+from tests.conformance.test_torch_windows import JUDGED as WINDOWS
+from tests.conformance.torch_judge import Judged, close, judge
 
 
 class Function(torch.nn.Module):
@@ -167,7 +149,11 @@ JUDGED = {
     ),
     "batch_norm-sequence": Judged("batch_norm", lambda: torch.nn.BatchNorm1d(5), (4, 5, 3), training=True),
     "batch_norm-frozen": Judged(
-        "{type: batch_norm, frozen: true}", lambda: torch.nn.BatchNorm2d(6).eval().requires_grad_(False), IMAGE, True
+        "{type: batch_norm, frozen: true}",
+        lambda: torch.nn.BatchNorm2d(6).eval().requires_grad_(False),
+        IMAGE,
+        True,
+        frozen=True,
     ),
     "layer_norm": Judged("layer_norm", lambda: torch.nn.LayerNorm(8), IMAGE),
     "layer_norm-axes": Judged(
@@ -258,53 +244,9 @@ JUDGED = {
 }
 
 
-def close(found: Any, expected: torch.Tensor, what: str) -> None:
-    reference = expected.detach().numpy()
-    assert found.shape == reference.shape, what
-    assert np.abs(found - reference).max() <= LIMIT * max(np.abs(reference).max(), 1e-3), what
-
-
 @pytest.mark.parametrize("name", JUDGED)
 def test_layer_means_what_torch_means(name: str) -> None:
-    judged = JUDGED[name]
-    sizes = ", ".join(["batch", *map(str, judged.shape[1:])])
-    entry = judged.layer if judged.layer.startswith("{") else f"{{type: {judged.layer}}}"
-    spec = loads(
-        f"{{netspec: 1, inputs: {{x: {{shape: [{sizes}]}}}}, layers: [{{name: l, {entry[1:-1]}}}], outputs: {{y: l}}}}"
-    )
-    graph = spec.graphs.of(judged.training)
-    weights = {path: values.astype("float64") for path, values in draw_weights(graph).items()}
-    x = np.random.default_rng(7).standard_normal(judged.shape)
-    x = np.round(x) if judged.rounded else x
-    cotangent = draw_cotangents(graph, {"batch": judged.shape[0]})["y"].astype("float64")
-    model = find_backend("numpy").compile(spec.graphs, weights, "float64")
-    found = model.evaluate({"x": x}, {"y": cotangent}, judged.training)
-
-    module = judged.module().double()
-    if name != "batch_norm-frozen":
-        module.train(judged.training)
-    names = {path.removeprefix("l."): path for path in weights}
-    state = module.state_dict()
-    with torch.no_grad():
-        for local, path in names.items():
-            state[judged.tensors.get(local, local)].copy_(torch.from_numpy(weights[path]))
-    given = torch.from_numpy(x).requires_grad_()
-    y = module(given)
-    close(found.outputs["y"], y, "output")
-    y.backward(torch.from_numpy(cotangent))
-    assert given.grad is not None
-    close(found.gradients["input:x"], given.grad, "input gradient")
-    trained = {local: p.grad for local, p in module.named_parameters() if p.grad is not None}
-    assert set(found.gradients) == {"input:x"} | {
-        path for local, path in names.items() if judged.tensors.get(local, local) in trained
-    }
-    for local, path in names.items():
-        gradient = trained.get(judged.tensors.get(local, local))
-        if gradient is not None:
-            close(found.gradients[path], gradient, path)
-    for path, updated in found.updates.items():
-        close(updated, state[path.removeprefix("l.")], path)
-    assert bool(found.updates) == (judged.training and "frozen" not in name)
+    judge(JUDGED[name])
 
 
 def test_embedding_means_what_torch_means() -> None:
@@ -330,5 +272,8 @@ def test_embedding_means_what_torch_means() -> None:
 
 def test_every_layer_is_judged() -> None:
     judged = {spec.layer.removeprefix("{type: ").split(",")[0].rstrip("}") for spec in JUDGED.values()}
-    elsewhere = {"embedding", "formula"} | {name.partition("-")[0] for name in TENSOR_LAYERS}  # in tests of their own
+    elsewhere = {"embedding", "formula", "global_max_pool"} | {
+        name.partition("-")[0] for name in TENSOR_LAYERS
+    }  # in tests of their own
+    elsewhere |= {name.partition("-")[0] for name in WINDOWS}
     assert judged | elsewhere == set(LAYER_TYPES)

@@ -33,7 +33,7 @@ from netspec.graph.ops.elementwise import (
     Where,
 )
 from netspec.graph.ops.indexing import Gather, OneHot, Select, TopK
-from netspec.graph.ops.pooling import AdaptiveAveragePool, AveragePool, MaxPool
+from netspec.graph.ops.pooling import AdaptiveAveragePool, AdaptiveMaxPool, AveragePool, MaxPool
 from netspec.graph.ops.products import Convolution, Matmul, TransposedConvolution
 from netspec.graph.ops.reductions import ElementCount, Max, Mean, Sum
 from netspec.graph.ops.shaping import Concat, Permute, Reshape
@@ -45,7 +45,7 @@ PRIMITIVES: tuple[type[Op], ...] = (
     *(Greater, Equal, And, Or, Not, Where, Bernoulli),
     *(NumberLike, Positions, Array, Arange, Expand),
     *(Matmul, Einsum, Convolution, TransposedConvolution),
-    *(MaxPool, AveragePool, AdaptiveAveragePool),
+    *(MaxPool, AveragePool, AdaptiveAveragePool, AdaptiveMaxPool),
     *(Sum, Mean, Max, ElementCount),
     *(Reshape, Permute, Concat),
     *(Gather, Select, TopK, OneHot),
@@ -56,6 +56,7 @@ __all__ = [
     "PRIMITIVES",
     "Abs",
     "AdaptiveAveragePool",
+    "AdaptiveMaxPool",
     "Add",
     "And",
     "Arange",
