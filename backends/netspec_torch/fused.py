@@ -29,7 +29,7 @@ from netspec.layers.pooling import (
     MaxPooling,
 )
 from netspec.layers.regularization import Dropout
-from netspec_torch.lowerings import convolution, transposed_convolution
+from netspec_torch.lowerings import AVERAGE_POOLS, convolution, transposed_convolution
 
 
 def linear(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -65,7 +65,7 @@ def avg_pool(call: Call, x: Tensor) -> Any:
     if not layer.ceil_mode:
         return NotImplemented
     kernel, stride, padding = layer.window()
-    pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[layer.spatial - 1]
+    pool = AVERAGE_POOLS[layer.spatial]
     return pool(x, kernel, stride, [side for side, _ in padding], True, layer.count_include_pad)
 
 
