@@ -15,6 +15,7 @@ from netspec.graph import ops
 from netspec_jax.convolution import convolution
 from netspec_jax.pooling import adaptive_average_pool, average_pool, max_pool
 from netspec_jax.transposed_convolution import transposed_convolution
+from netspec_jax.waves import sin_cos
 
 
 def constant(*, value: float | int | bool, dtype: str) -> float | int | bool:
@@ -131,6 +132,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.ElementCount: element_count,
     ops.NumberLike: lambda x, *, value: jnp.asarray(value, x.dtype),
     ops.Positions: lambda x, *, axis: jnp.arange(x.shape[axis]),
+    ops.SinCos: sin_cos,
     ops.Reshape: jnp.reshape,
     ops.Permute: jnp.transpose,
     ops.Concat: concat,

@@ -14,6 +14,7 @@ from netspec_numpy import indexing
 from netspec_numpy.bins import adaptive_average_pool
 from netspec_numpy.convolution import convolution, transposed_convolution
 from netspec_numpy.pooling import average_pool, max_pool
+from netspec_numpy.waves import sin_cos
 from netspec_numpy.windows import Array
 
 
@@ -132,6 +133,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.ElementCount: _element_count,
     ops.NumberLike: _number_like,
     ops.Positions: _positions,
+    ops.SinCos: sin_cos,
     ops.Reshape: _reshape,
     ops.Permute: np.transpose,
     ops.Concat: _concat,

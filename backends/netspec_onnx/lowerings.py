@@ -15,6 +15,7 @@ from netspec.graph.ops.pooling import bins
 from netspec.graph.ops.products import Pairs, SamePadding
 from netspec.graph.types import DType
 from netspec_onnx.tape import RuntimeSize, Tape
+from netspec_onnx.waves import sin_cos
 
 Lowering = Callable[..., ir.Value | tuple[ir.Value, ...]]
 
@@ -313,6 +314,7 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.ElementCount: _element_count,
     ops.NumberLike: _number_like,
     ops.Positions: _positions,
+    ops.SinCos: sin_cos,
     ops.Reshape: _reshape,
     ops.Permute: _permute,
     ops.Concat: _concat,

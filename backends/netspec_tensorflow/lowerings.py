@@ -11,6 +11,7 @@ from netspec.graph import ops
 from netspec_tensorflow.convolution import convolution
 from netspec_tensorflow.pooling import adaptive_average_pool, average_pool, max_pool
 from netspec_tensorflow.transposed_convolution import transposed_convolution
+from netspec_tensorflow.waves import sin_cos
 
 
 def constant(value: float | int | bool, dtype: str) -> float | int | bool:
@@ -118,6 +119,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.ElementCount: element_count,
     ops.NumberLike: lambda x, *, value: tf.constant(value, x.dtype),
     ops.Positions: lambda x, *, axis: tf.range(tf.shape(x, tf.int64)[axis]),
+    ops.SinCos: sin_cos,
     ops.Reshape: tf.reshape,
     ops.Permute: lambda x, *, axes: tf.transpose(x, perm=axes),
     ops.Concat: lambda *xs, axis: tf.concat(xs, axis=axis),

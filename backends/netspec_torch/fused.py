@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -14,12 +13,14 @@ from netspec.backend import Fused
 from netspec.graph.graph import Call
 from netspec.graph.ops import Convolution, TransposedConvolution
 from netspec.layers.activation import Gelu, LeakyRelu, Silu, Softmax
-from netspec.layers.attention import ScaledDotProductAttention, head_groups
+from netspec.layers.attention import ScaledDotProductAttention
 from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.linear import Embedding, Linear
+from netspec.layers.multi_head_attention import MultiHeadAttention
 from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AvgPool2d, MaxPool2d
 from netspec.layers.regularization import Dropout
+from netspec_torch.attention import attention, multi_head_attention
 from netspec_torch.lowerings import convolution, transposed_convolution
 
 
@@ -120,26 +121,6 @@ def embedding(call: Call, x: Tensor, weight: Tensor) -> Tensor:
     return F.embedding(x, weight, call.layer.padding_idx)
 
 
-def attention(
-    call: Call, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, bias: Tensor | None = None
-) -> Any:
-    layer = call.layer
-    assert isinstance(layer, ScaledDotProductAttention)
-    if layer.causal and (layer.causal_offset or mask is not None or bias is not None):
-        return NotImplemented  # torch has causal, from the top left, or a mask
-    if bias is not None and mask is not None:
-        bias = torch.where(mask, bias, -math.inf)
-    return F.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=mask if bias is None else bias,
-        is_causal=layer.causal,
-        scale=layer.scale,
-        enable_gqa=head_groups(call.inputs[0].shape, call.inputs[1].shape) > 1,
-    )
-
-
 FUSED: Fused = {
     Linear: linear,
     Embedding: embedding,
@@ -155,4 +136,5 @@ FUSED: Fused = {
     Silu: lambda call, x: F.silu(x),
     Softmax: lambda call, x: torch.softmax(x, call.layer.dim),
     ScaledDotProductAttention: attention,
+    MultiHeadAttention: multi_head_attention,
 }

@@ -17,6 +17,7 @@ from netspec.backend import Lowerings
 from netspec.graph import ops
 from netspec.graph.ops.einsum import pairwise
 from netspec.graph.ops.products import Pairs, SamePadding, window_size
+from netspec_torch.waves import sin_cos
 
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 _TRANSPOSED_CONVOLUTIONS = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d, 3: torch.conv_transpose3d}
@@ -289,6 +290,7 @@ LOWERINGS: Lowerings = {
     ops.ElementCount: element_count,
     ops.NumberLike: number_like,
     ops.Positions: positions,
+    ops.SinCos: sin_cos,
     ops.Reshape: _reshape,
     ops.Permute: _permute,
     ops.Concat: _concat,

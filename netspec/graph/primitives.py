@@ -47,6 +47,7 @@ from netspec.graph.ops import (
     Select,
     Sigmoid,
     Sin,
+    SinCos,
     Sqrt,
     StopGradient,
     Sub,
@@ -189,6 +190,11 @@ class Primitives(ABC):
     def positions(self, x: Value, axis: int) -> Value:
         """0, 1, ... along an axis of x."""
         return self.apply(Positions(normal_axis(axis, x.type.rank)), x)
+
+    def sin_cos(self, positions: Value, x: Value, count: int, base: float) -> tuple[Value, Value]:
+        """sin and cos of positions * base^(-k / count), `[*positions, count]`, in the type of x."""
+        sine, cosine = self.apply_all(SinCos(count, base), positions, x)
+        return sine, cosine
 
     def reshape(self, x: Value, shape: Sequence[Size]) -> Value:
         return self.apply(Reshape(tuple(shape)), x)

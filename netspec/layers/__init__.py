@@ -9,8 +9,10 @@ from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.formula import Formula
 from netspec.layers.indexing import OneHot, Select, TopK
 from netspec.layers.linear import Embedding, Linear
+from netspec.layers.multi_head_attention import MultiHeadAttention
 from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
+from netspec.layers.positions import LearnedPositions, RotaryEmbedding, SinusoidalPositions
 from netspec.layers.products import Einsum, Matmul
 from netspec.layers.rearrange import Rearrange
 from netspec.layers.reductions import Mean, Sum
@@ -23,7 +25,8 @@ LAYERS: tuple[type[Layer], ...] = (
     *(MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool),
     *(BatchNorm, LayerNorm, Dropout),
     *(Relu, LeakyRelu, Gelu, Silu, Sigmoid, Tanh, Softmax),
-    ScaledDotProductAttention,
+    *(ScaledDotProductAttention, MultiHeadAttention),
+    *(SinusoidalPositions, LearnedPositions, RotaryEmbedding),
     *(Add, Mul, Concat, Flatten, Reshape),
     *(Matmul, Einsum, Sum, Mean),
     *(Identity, Permute, Rearrange, Unsqueeze, Squeeze, Stack),
@@ -59,11 +62,13 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "LeakyRelu",
+    "LearnedPositions",
     "Linear",
     "Matmul",
     "MaxPool2d",
     "Mean",
     "Mul",
+    "MultiHeadAttention",
     "OneHot",
     "Ones",
     "Parameter",
@@ -71,10 +76,12 @@ __all__ = [
     "Rearrange",
     "Relu",
     "Reshape",
+    "RotaryEmbedding",
     "ScaledDotProductAttention",
     "Select",
     "Sigmoid",
     "Silu",
+    "SinusoidalPositions",
     "Softmax",
     "Squeeze",
     "Stack",

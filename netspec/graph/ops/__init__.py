@@ -38,12 +38,13 @@ from netspec.graph.ops.products import Convolution, Matmul, TransposedConvolutio
 from netspec.graph.ops.reductions import ElementCount, Max, Mean, Sum
 from netspec.graph.ops.shaping import Concat, Permute, Reshape
 from netspec.graph.ops.sizes import NumberLike, Positions
+from netspec.graph.ops.waves import SinCos
 
 PRIMITIVES: tuple[type[Op], ...] = (
     *(Constant, Exp, Log, Sin, Cos, Sqrt, Rsqrt, Tanh, Sigmoid, Erf, Relu, Abs, StopGradient),
     *(Add, Sub, Mul, Div, Maximum, Minimum),
     *(Greater, Equal, And, Or, Not, Where, Bernoulli),
-    *(NumberLike, Positions, Array, Arange, Expand),
+    *(NumberLike, Positions, SinCos, Array, Arange, Expand),
     *(Matmul, Einsum, Convolution, TransposedConvolution),
     *(MaxPool, AveragePool, AdaptiveAveragePool),
     *(Sum, Mean, Max, ElementCount),
@@ -97,6 +98,7 @@ __all__ = [
     "Select",
     "Sigmoid",
     "Sin",
+    "SinCos",
     "Sqrt",
     "StopGradient",
     "Sub",
