@@ -13,6 +13,7 @@ import numpy as np
 from netspec.errors import BackendError
 from netspec.graph import ops
 from netspec_jax.convolution import convolution
+from netspec_jax.movement import MOVEMENT
 from netspec_jax.pooling import adaptive_average_pool, average_pool, max_pool
 from netspec_jax.transposed_convolution import transposed_convolution
 from netspec_jax.waves import sin_cos
@@ -45,11 +46,6 @@ def element_count(x: Any, *, axes: tuple[int, ...]) -> float:
 def bernoulli(x: Any, *, keep: float, key: jax.Array) -> Any:
     """`key` is bound by the pass: another one for each random primitive of the graph."""
     return jax.random.bernoulli(key, keep, x.shape).astype(x.dtype)
-
-
-def gather(table: Any, indices: Any) -> Any:
-    """Indices are in range: the model checked them. `clip` spares the second pass that would put NaN for the others."""
-    return jnp.take(table, indices, axis=0, mode="clip")
 
 
 def array(*, values: tuple[Any, ...], shape: tuple[int, ...], dtype: str) -> Any:
@@ -136,7 +132,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Reshape: jnp.reshape,
     ops.Permute: jnp.transpose,
     ops.Concat: concat,
-    ops.Gather: gather,
+    **MOVEMENT,
     ops.Select: select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,

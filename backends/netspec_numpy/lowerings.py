@@ -13,6 +13,7 @@ from netspec.graph import ops
 from netspec_numpy import indexing
 from netspec_numpy.bins import adaptive_average_pool
 from netspec_numpy.convolution import convolution, transposed_convolution
+from netspec_numpy.movement import MOVEMENT
 from netspec_numpy.pooling import average_pool, max_pool
 from netspec_numpy.waves import sin_cos
 from netspec_numpy.windows import Array
@@ -137,7 +138,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Reshape: _reshape,
     ops.Permute: np.transpose,
     ops.Concat: _concat,
-    ops.Gather: indexing.gather,
+    **MOVEMENT,
     ops.Select: indexing.select,
     ops.TopK: indexing.top_k,
     ops.OneHot: indexing.one_hot,

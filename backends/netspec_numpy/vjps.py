@@ -17,6 +17,7 @@ from netspec.graph import ops
 from netspec_numpy import indexing
 from netspec_numpy.bins import adaptive_average_pool_vjp
 from netspec_numpy.convolution import convolution_vjp, transposed_convolution_vjp
+from netspec_numpy.movement import MOVEMENT_VJPS
 from netspec_numpy.pooling import average_pool_vjp, max_pool_vjp
 from netspec_numpy.windows import Array
 
@@ -213,14 +214,6 @@ def _concat(dys: Arrays, xs: Arrays, ys: Arrays, axis: int) -> Cotangents:
     return tuple(np.split(dys[0], ends[:-1], axis))
 
 
-def _gather(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
-    """A row that was read several times gets the sum."""
-    (dy,), (table, indices) = dys, xs
-    dtable = np.zeros_like(table)
-    np.add.at(dtable, indices, dy)
-    return dtable, None
-
-
 def _select(dys: Arrays, xs: Arrays, ys: Arrays, axis: int, index: int) -> Cotangents:
     return (indexing.select_vjp(dys[0], xs[0], axis, index),)
 
@@ -265,7 +258,7 @@ VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
     ops.Reshape: _reshape,
     ops.Permute: _permute,
     ops.Concat: _concat,
-    ops.Gather: _gather,
+    **MOVEMENT_VJPS,
     ops.Select: _select,
     ops.TopK: _top_k,
 }

@@ -14,6 +14,7 @@ from netspec.graph.ops.base import Op
 from netspec.graph.ops.pooling import bins
 from netspec.graph.ops.products import Pairs, SamePadding
 from netspec.graph.types import DType
+from netspec_onnx.movement import MOVEMENT
 from netspec_onnx.tape import RuntimeSize, Tape
 from netspec_onnx.waves import sin_cos
 
@@ -68,10 +69,6 @@ def _permute(tape: Tape, x: ir.Value, *, axes: tuple[int, ...]) -> ir.Value:
 
 def _concat(tape: Tape, *xs: ir.Value, axis: int) -> ir.Value:
     return tape.op("Concat", *xs, axis=axis)
-
-
-def _gather(tape: Tape, table: ir.Value, indices: ir.Value) -> ir.Value:
-    return tape.op("Gather", table, indices, axis=0)
 
 
 def _array(tape: Tape, *, values: tuple[Any, ...], shape: tuple[int, ...], dtype: DType) -> ir.Value:
@@ -318,7 +315,7 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.Reshape: _reshape,
     ops.Permute: _permute,
     ops.Concat: _concat,
-    ops.Gather: _gather,
+    **MOVEMENT,
     ops.Select: _select,
     ops.TopK: _top_k,
     ops.OneHot: _one_hot,

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from netspec.graph import ops
 from netspec_tensorflow.convolution import convolution
+from netspec_tensorflow.movement import MOVEMENT
 from netspec_tensorflow.pooling import adaptive_average_pool, average_pool, max_pool
 from netspec_tensorflow.transposed_convolution import transposed_convolution
 from netspec_tensorflow.waves import sin_cos
@@ -123,7 +124,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Reshape: tf.reshape,
     ops.Permute: lambda x, *, axes: tf.transpose(x, perm=axes),
     ops.Concat: lambda *xs, axis: tf.concat(xs, axis=axis),
-    ops.Gather: tf.gather,
+    **MOVEMENT,
     ops.Select: select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,

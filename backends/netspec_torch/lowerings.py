@@ -17,6 +17,7 @@ from netspec.backend import Lowerings
 from netspec.graph import ops
 from netspec.graph.ops.einsum import pairwise
 from netspec.graph.ops.products import Pairs, SamePadding, window_size
+from netspec_torch.movement import MOVEMENT
 from netspec_torch.waves import sin_cos
 
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
@@ -294,7 +295,7 @@ LOWERINGS: Lowerings = {
     ops.Reshape: _reshape,
     ops.Permute: _permute,
     ops.Concat: _concat,
-    ops.Gather: operator.getitem,
+    **MOVEMENT,
     ops.Select: _select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,

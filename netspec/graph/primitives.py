@@ -25,7 +25,9 @@ from netspec.graph.ops import (
     Erf,
     Exp,
     Expand,
+    Flip,
     Gather,
+    GatherAlong,
     Greater,
     Log,
     Matmul,
@@ -39,6 +41,7 @@ from netspec.graph.ops import (
     OneHot,
     Op,
     Or,
+    Pad,
     Permute,
     Positions,
     Relu,
@@ -48,6 +51,7 @@ from netspec.graph.ops import (
     Sigmoid,
     Sin,
     SinCos,
+    Slice,
     Sqrt,
     StopGradient,
     Sub,
@@ -209,8 +213,25 @@ class Primitives(ABC):
     def concat(self, xs: Sequence[Value], axis: int) -> Value:
         return self.apply(Concat(normal_axis(axis, xs[0].type.rank)), *xs)
 
-    def gather(self, table: Value, indices: Value) -> Value:
-        return self.apply(Gather(), table, indices)
+    def slice(self, x: Value, axis: int, begin: Size = 0, end: Size | None = None, step: int = 1) -> Value:
+        """The elements from `begin` to below `end` along an axis, both counted from the front; x itself where all."""
+        axis = normal_axis(axis, x.type.rank)
+        size = x.shape[axis]
+        end = size if end is None else end
+        return x if (begin, end, step) == (0, size, 1) else self.apply(Slice(axis, begin, end, step), x)
+
+    def flip(self, x: Value, axis: Axes) -> Value:
+        return self.apply(Flip(_axes(axis, x)), x)
+
+    def pad(self, x: Value, padding: Sequence[tuple[int, int]], value: float | int | bool = 0) -> Value:
+        """`value` around x, (begin, end) for each axis; x itself where that is nothing."""
+        return self.apply(Pad(tuple(padding), value), x) if any(map(any, padding)) else x
+
+    def gather(self, table: Value, indices: Value, axis: int = 0) -> Value:
+        return self.apply(Gather(normal_axis(axis, table.type.rank)), table, indices)
+
+    def gather_along(self, x: Value, indices: Value, axis: int) -> Value:
+        return self.apply(GatherAlong(normal_axis(axis, x.type.rank)), x, indices)
 
     def select(self, x: Value, axis: int, index: int) -> Value:
         """The slice `index` along `axis`; negative ones count from the end, also where the size is symbolic."""

@@ -23,9 +23,14 @@ from netspec.graph.ops import (
     Bernoulli,
     Concat,
     Convolution,
+    Flip,
+    Gather,
+    GatherAlong,
     Op,
+    Pad,
     Permute,
     Reshape,
+    Slice,
     StopGradient,
     TransposedConvolution,
     Where,
@@ -251,6 +256,13 @@ def _rewrite_node(node: Node, scope: _Scope) -> None:
     elif isinstance(op, Concat) and _any_last(node, scope):
         axis = to_last(node.outputs[0].type.rank).index(op.axis)
         _emit(scope, node, Concat(axis), [scope.as_last(old) for old in node.inputs], last=True)
+    elif isinstance(op, (Slice, Flip, Pad)) and _any_last(node, scope):
+        _emit(scope, node, _moved_to_last(op, node.inputs[0].type.rank), (scope.last[node.inputs[0]],), last=True)
+    elif isinstance(op, (Gather, GatherAlong)) and _gathers_last(node, scope):
+        axis = to_last(node.inputs[0].type.rank).index(op.axis)
+        x, indices = node.inputs
+        there = scope.as_canonical(indices) if isinstance(op, Gather) else scope.as_last(indices)
+        _emit(scope, node, replace(op, axis=axis), (scope.last[x], there), last=True)
     elif isinstance(op, (Reduction, ElementCount)) and _any_last(node, scope):
         _rewrite_reduction(node, op, scope)
     elif isinstance(op, (NumberLike, Positions)) and _any_last(node, scope):
@@ -275,6 +287,21 @@ def _rewrite_node(node: Node, scope: _Scope) -> None:
 
 def _emit(scope: _Scope, node: Node, op: Op, inputs: Iterable[Value], last: bool) -> None:
     scope.hold(node.outputs[0], scope.emit(op, *inputs), last)
+
+
+def _moved_to_last(op: Slice | Flip | Pad, rank: int) -> Op:
+    """The same on an input that is held channels last."""
+    order = to_last(rank)
+    if isinstance(op, Slice):
+        return replace(op, axis=order.index(op.axis))
+    if isinstance(op, Flip):
+        return Flip(tuple(sorted(order.index(axis) for axis in op.axes)))
+    return replace(op, padding=tuple(op.padding[axis] for axis in order))
+
+
+def _gathers_last(node: Node, scope: _Scope) -> bool:
+    """Whether a gather reads a value that is held channels last, and gives one of the same axes."""
+    return scope.is_last(node.inputs[0]) and node.outputs[0].type.rank == node.inputs[0].type.rank
 
 
 def _any_last(node: Node, scope: _Scope) -> bool:

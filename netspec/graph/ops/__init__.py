@@ -32,7 +32,8 @@ from netspec.graph.ops.elementwise import (
     Tanh,
     Where,
 )
-from netspec.graph.ops.indexing import Gather, OneHot, Select, TopK
+from netspec.graph.ops.indexing import Gather, GatherAlong, OneHot, Select, TopK
+from netspec.graph.ops.movement import Flip, Pad, Slice
 from netspec.graph.ops.pooling import AdaptiveAveragePool, AveragePool, MaxPool
 from netspec.graph.ops.products import Convolution, Matmul, TransposedConvolution
 from netspec.graph.ops.reductions import ElementCount, Max, Mean, Sum
@@ -48,8 +49,8 @@ PRIMITIVES: tuple[type[Op], ...] = (
     *(Matmul, Einsum, Convolution, TransposedConvolution),
     *(MaxPool, AveragePool, AdaptiveAveragePool),
     *(Sum, Mean, Max, ElementCount),
-    *(Reshape, Permute, Concat),
-    *(Gather, Select, TopK, OneHot),
+    *(Reshape, Permute, Concat, Slice, Flip, Pad),
+    *(Gather, GatherAlong, Select, TopK, OneHot),
     Scan,
 )
 
@@ -74,7 +75,9 @@ __all__ = [
     "Erf",
     "Exp",
     "Expand",
+    "Flip",
     "Gather",
+    "GatherAlong",
     "Greater",
     "Log",
     "Matmul",
@@ -89,6 +92,7 @@ __all__ = [
     "OneHot",
     "Op",
     "Or",
+    "Pad",
     "Permute",
     "Positions",
     "Relu",
@@ -99,6 +103,7 @@ __all__ = [
     "Sigmoid",
     "Sin",
     "SinCos",
+    "Slice",
     "Sqrt",
     "StopGradient",
     "Sub",
