@@ -21,8 +21,10 @@ from netspec.graph.ops import (
     Equal,
     Exp,
     Expand,
+    Expm1,
     Greater,
     Log,
+    Log1p,
     Maximum,
     Minimum,
     Mul,
@@ -48,7 +50,7 @@ FOLDABLE: tuple[type[Op], ...] = (
     *(Constant, Array, Arange, NumberLike, Positions),
     *(Expand, Reshape, Permute, Concat, Select, OneHot),
     *(Add, Sub, Mul, Div, Maximum, Minimum),
-    *(Exp, Log, Sin, Cos, Sqrt, Rsqrt, Tanh, Abs),
+    *(Exp, Log, Expm1, Log1p, Sin, Cos, Sqrt, Rsqrt, Tanh, Abs),
     *(Greater, Equal, And, Or, Not, Where),
 )
 

@@ -15,8 +15,10 @@ from netspec.graph.ops.elementwise import (
     Equal,
     Erf,
     Exp,
+    Expm1,
     Greater,
     Log,
+    Log1p,
     Maximum,
     Minimum,
     Mul,
@@ -40,7 +42,7 @@ from netspec.graph.ops.shaping import Concat, Permute, Reshape
 from netspec.graph.ops.sizes import NumberLike, Positions
 
 PRIMITIVES: tuple[type[Op], ...] = (
-    *(Constant, Exp, Log, Sin, Cos, Sqrt, Rsqrt, Tanh, Sigmoid, Erf, Relu, Abs, StopGradient),
+    *(Constant, Exp, Log, Expm1, Log1p, Sin, Cos, Sqrt, Rsqrt, Tanh, Sigmoid, Erf, Relu, Abs, StopGradient),
     *(Add, Sub, Mul, Div, Maximum, Minimum),
     *(Greater, Equal, And, Or, Not, Where, Bernoulli),
     *(NumberLike, Positions, Array, Arange, Expand),
@@ -73,9 +75,11 @@ __all__ = [
     "Erf",
     "Exp",
     "Expand",
+    "Expm1",
     "Gather",
     "Greater",
     "Log",
+    "Log1p",
     "Matmul",
     "Max",
     "MaxPool",
