@@ -89,6 +89,8 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Constant: constant,
     ops.Exp: jnp.exp,
     ops.Log: jnp.log,
+    ops.Expm1: jnp.expm1,
+    ops.Log1p: jnp.log1p,
     ops.Sin: jnp.sin,
     ops.Cos: jnp.cos,
     ops.Sqrt: jnp.sqrt,

@@ -95,6 +95,8 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Constant: _constant,
     ops.Exp: np.exp,
     ops.Log: np.log,
+    ops.Expm1: np.expm1,
+    ops.Log1p: np.log1p,
     ops.Sin: np.sin,
     ops.Cos: np.cos,
     ops.Sqrt: np.sqrt,

@@ -55,6 +55,15 @@ def _log(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     return (dys[0] / xs[0],)
 
 
+def _expm1(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    """y' = e^x = y + 1."""
+    return (dys[0] * (ys[0] + 1),)
+
+
+def _log1p(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    return (dys[0] / (1 + xs[0]),)
+
+
 def _sin(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     return (dys[0] * np.cos(xs[0]),)
 
@@ -226,6 +235,8 @@ VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
     ops.Constant: _constant,
     ops.Exp: _exp,
     ops.Log: _log,
+    ops.Expm1: _expm1,
+    ops.Log1p: _log1p,
     ops.Sin: _sin,
     ops.Cos: _cos,
     ops.Sqrt: _sqrt,

@@ -34,6 +34,20 @@ def _rsqrt(tape: Tape, x: ir.Value) -> ir.Value:
     return tape.op("Reciprocal", tape.op("Sqrt", x))
 
 
+def _expm1(tape: Tape, x: ir.Value) -> ir.Value:
+    """e^x - 1 = tanh(x / 2) (e^x + 1): nothing cancels where x is small."""
+    half = tape.op("Tanh", tape.op("Mul", x, tape.constant(0.5, "float")))
+    return tape.op("Mul", half, tape.op("Add", tape.op("Exp", x), tape.constant(1, "float")))
+
+
+def _log1p(tape: Tape, x: ir.Value) -> ir.Value:
+    """ln(1 + x) = 2 artanh(x / (2 + x)) below 1, where 1 + x would lose what is small."""
+    near = tape.op("Atanh", tape.op("Div", x, tape.op("Add", x, tape.constant(2, "float"))))
+    far = tape.op("Log", tape.op("Add", x, tape.constant(1, "float")))
+    is_near = tape.op("Less", x, tape.constant(1, "float"))
+    return tape.op("Where", is_near, tape.op("Add", near, near), far)
+
+
 def _reduction(op_type: str) -> Lowering:
     def lower(tape: Tape, x: ir.Value, *, axes: tuple[int, ...], keepdims: bool) -> ir.Value:
         return tape.op(op_type, x, tape.integers(axes), keepdims=int(keepdims), noop_with_empty_axes=1)
@@ -273,6 +287,8 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.Constant: _constant,
     ops.Exp: _native("Exp"),
     ops.Log: _native("Log"),
+    ops.Expm1: _expm1,
+    ops.Log1p: _log1p,
     ops.Sin: _native("Sin"),
     ops.Cos: _native("Cos"),
     ops.Sqrt: _native("Sqrt"),

@@ -81,6 +81,8 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Constant: constant,
     ops.Exp: tf.exp,
     ops.Log: tf.math.log,
+    ops.Expm1: tf.math.expm1,
+    ops.Log1p: tf.math.log1p,
     ops.Sin: tf.sin,
     ops.Cos: tf.cos,
     ops.Sqrt: tf.sqrt,

@@ -251,6 +251,8 @@ LOWERINGS: Lowerings = {
     ops.Constant: constant,
     ops.Exp: torch.exp,
     ops.Log: torch.log,
+    ops.Expm1: torch.expm1,
+    ops.Log1p: torch.log1p,
     ops.Sin: torch.sin,
     ops.Cos: torch.cos,
     ops.Sqrt: torch.sqrt,

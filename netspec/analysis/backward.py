@@ -14,8 +14,8 @@ NOTHING = (
     *(ops.Add, ops.Sub, ops.Sum, ops.Mean, ops.AveragePool, ops.AdaptiveAveragePool),
     *(ops.Reshape, ops.Permute, ops.Concat, ops.Expand, ops.Select, ops.Slice, ops.Flip, ops.Pad),
 )
-INPUTS = (ops.Log, ops.Sin, ops.Cos, ops.Erf, ops.Abs, ops.Maximum, ops.Minimum)
-OUTPUTS = (ops.Exp, ops.Sqrt, ops.Rsqrt, ops.Tanh, ops.Sigmoid, ops.Relu)
+INPUTS = (ops.Log, ops.Log1p, ops.Sin, ops.Cos, ops.Erf, ops.Abs, ops.Maximum, ops.Minimum)
+OUTPUTS = (ops.Exp, ops.Expm1, ops.Sqrt, ops.Rsqrt, ops.Tanh, ops.Sigmoid, ops.Relu)
 # Of each factor the other ones:
 PRODUCTS = (ops.Mul, ops.Matmul, ops.Einsum, ops.Convolution, ops.TransposedConvolution)
 # One of its inputs, which has no gradient itself:

@@ -21,11 +21,13 @@ from netspec.graph.ops import (
     Equal,
     Exp,
     Expand,
+    Expm1,
     Flip,
     Gather,
     GatherAlong,
     Greater,
     Log,
+    Log1p,
     Maximum,
     Minimum,
     Mul,
@@ -53,7 +55,7 @@ FOLDABLE: tuple[type[Op], ...] = (
     *(Constant, Array, Arange, NumberLike, Positions),
     *(Expand, Reshape, Permute, Concat, Slice, Flip, Pad, Select, Gather, GatherAlong, OneHot),
     *(Add, Sub, Mul, Div, Maximum, Minimum),
-    *(Exp, Log, Sin, Cos, Sqrt, Rsqrt, Tanh, Abs),
+    *(Exp, Log, Expm1, Log1p, Sin, Cos, Sqrt, Rsqrt, Tanh, Abs),
     *(Greater, Equal, And, Or, Not, Where),
 )
 

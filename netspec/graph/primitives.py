@@ -25,11 +25,13 @@ from netspec.graph.ops import (
     Erf,
     Exp,
     Expand,
+    Expm1,
     Flip,
     Gather,
     GatherAlong,
     Greater,
     Log,
+    Log1p,
     Matmul,
     Max,
     Maximum,
@@ -135,6 +137,12 @@ class Primitives(ABC):
 
     def log(self, x: Value) -> Value:
         return self.apply(Log(), x)
+
+    def expm1(self, x: Value) -> Value:
+        return self.apply(Expm1(), x)
+
+    def log1p(self, x: Value) -> Value:
+        return self.apply(Log1p(), x)
 
     def sin(self, x: Value) -> Value:
         return self.apply(Sin(), x)

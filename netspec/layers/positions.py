@@ -79,9 +79,9 @@ class RotaryEmbedding(Layer):
             raise ShapeError(f"an even number of features, known and {turned} or more, is needed, got {features}")
         sine, cosine = b.sin_cos(places, x, turned // 2, self.base)
         interleaved = self.layout == "interleaved"
-        first, second = _pairs(b, x if turned == features else x, interleaved)
+        first, second = _pairs(b, b.slice(x, -1, 0, turned), interleaved)
         y = _joined(b, (first * cosine - second * sine, second * cosine + first * sine), interleaved)
-        return y if turned == features else y
+        return y if turned == features else b.concat([y, b.slice(x, -1, turned, features)], -1)
 
 
 def _places(b: Builder, x: Value, positions: Value | None) -> Value:

@@ -52,6 +52,8 @@ COMPUTATIONS: dict[type[Op], Callable[..., Any]] = {
     ops.Minimum: lambda op, a, b: np.minimum(a, b),
     ops.Exp: lambda op, x: np.exp(x),
     ops.Log: lambda op, x: np.log(x),
+    ops.Expm1: lambda op, x: np.expm1(x),
+    ops.Log1p: lambda op, x: np.log1p(x),
     ops.Sin: lambda op, x: np.sin(x),
     ops.Cos: lambda op, x: np.cos(x),
     ops.Sqrt: lambda op, x: np.sqrt(x),

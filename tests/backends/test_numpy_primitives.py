@@ -28,6 +28,8 @@ STEP = 1e-5  # of the central difference: its own error is about STEP^2, roundin
 CASES: dict[str, tuple[ops.Op, Arrays]] = {
     "exp": (ops.Exp(), (normal(3, 4),)),
     "log": (ops.Log(), (positive(3, 4),)),
+    "expm1": (ops.Expm1(), (normal(3, 4),)),
+    "log1p": (ops.Log1p(), (positive(3, 4),)),
     "sin": (ops.Sin(), (normal(3, 4),)),
     "cos": (ops.Cos(), (normal(3, 4),)),
     "sqrt": (ops.Sqrt(), (positive(3, 4),)),

@@ -15,8 +15,10 @@ from netspec.graph.ops.elementwise import (
     Equal,
     Erf,
     Exp,
+    Expm1,
     Greater,
     Log,
+    Log1p,
     Maximum,
     Minimum,
     Mul,
@@ -42,7 +44,7 @@ from netspec.graph.ops.sizes import NumberLike, Positions
 from netspec.graph.ops.waves import SinCos
 
 PRIMITIVES: tuple[type[Op], ...] = (
-    *(Constant, Exp, Log, Sin, Cos, Sqrt, Rsqrt, Tanh, Sigmoid, Erf, Relu, Abs, StopGradient),
+    *(Constant, Exp, Log, Expm1, Log1p, Sin, Cos, Sqrt, Rsqrt, Tanh, Sigmoid, Erf, Relu, Abs, StopGradient),
     *(Add, Sub, Mul, Div, Maximum, Minimum),
     *(Greater, Equal, And, Or, Not, Where, Bernoulli),
     *(NumberLike, Positions, SinCos, Array, Arange, Expand),
@@ -75,11 +77,13 @@ __all__ = [
     "Erf",
     "Exp",
     "Expand",
+    "Expm1",
     "Flip",
     "Gather",
     "GatherAlong",
     "Greater",
     "Log",
+    "Log1p",
     "Matmul",
     "Max",
     "MaxPool",

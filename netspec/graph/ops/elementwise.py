@@ -42,6 +42,14 @@ class Log(Unary):
     """y = ln x."""
 
 
+class Log1p(Unary):
+    """y = ln(1 + x), exact also where x is small."""
+
+
+class Expm1(Unary):
+    """y = e^x - 1, exact also where x is small."""
+
+
 class Sin(Unary):
     """y = sin x."""
 
