@@ -19,6 +19,7 @@ from netspec.layers import LAYER_TYPES
 from netspec.spec import loads
 from tests.conformance.judging import Function, Judged, close, judge
 from tests.conformance.test_torch_activations import JUDGED as ACTIVATIONS
+from tests.conformance.test_torch_attention import JUDGED_TYPES as ATTENTION
 from tests.conformance.test_torch_normalization import JUDGED as NORMALIZATION
 from tests.conformance.test_torch_tensor_layers import JUDGED as TENSOR_LAYERS
 
@@ -227,5 +228,7 @@ def test_embedding_means_what_torch_means() -> None:
 
 def test_every_layer_is_judged() -> None:
     judged = {each.type for each in (*JUDGED.values(), *ACTIVATIONS.values(), *NORMALIZATION.values())}
-    elsewhere = {"embedding", "formula"} | {name.partition("-")[0] for name in TENSOR_LAYERS}  # in tests of their own
+    elsewhere = (
+        {"embedding", "formula"} | ATTENTION | {name.partition("-")[0] for name in TENSOR_LAYERS}
+    )  # in tests of their own
     assert judged | elsewhere == set(LAYER_TYPES)
