@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.overrides import handle_torch_function, has_torch_function
 
 from netspec.graph.graph import Call
 from netspec.layers.attention import ScaledDotProductAttention, head_groups
@@ -19,18 +20,15 @@ def attention(
 ) -> Any:
     layer = call.layer
     assert isinstance(layer, ScaledDotProductAttention)
-    if _is_beyond_torch(layer.causal, mask, bias) or (layer.causal and layer.causal_offset):
-        return NotImplemented
     groups = head_groups(call.inputs[0].shape, call.inputs[1].shape)
     return F.scaled_dot_product_attention(
         query,
         key,
         value,
-        attn_mask=_one_mask(mask, bias),
         dropout_p=_dropped(call, layer.dropout_p),
-        is_causal=layer.causal,
         scale=layer.scale,
         enable_gqa=groups > 1,
+        **_masks(query, key, mask, bias, layer.causal, layer.causal_offset),
     )
 
 
@@ -49,31 +47,33 @@ def multi_head_attention(
     if key_mask is not None:
         padded = key_mask[:, None, None, :]
         mask = padded if mask is None else mask & padded
-    if _is_beyond_torch(layer.causal, mask, attn_bias):
-        return NotImplemented
     q, k, v = (
         x.unflatten(-1, (layer.num_heads, -1)).transpose(1, 2) for x in _projected(call, (query, key, value), state)
     )
-    y = F.scaled_dot_product_attention(
-        q,
-        k,
-        v,
-        attn_mask=_one_mask(mask, attn_bias),
-        dropout_p=_dropped(call, layer.dropout),
-        is_causal=layer.causal,
-    )
+    masks = _masks(q, k, mask, attn_bias, layer.causal, 0)
+    y = F.scaled_dot_product_attention(q, k, v, dropout_p=_dropped(call, layer.dropout), **masks)
     return F.linear(y.transpose(1, 2).flatten(2), state["out_proj.weight"], state.get("out_proj.bias"))
 
 
-def _is_beyond_torch(causal: bool, mask: Tensor | None, bias: Tensor | None) -> bool:
-    """torch has causal, from the top left, or a mask."""
-    return causal and (mask is not None or bias is not None)
+def _masks(
+    query: Tensor, key: Tensor, mask: Tensor | None, bias: Tensor | None, causal: bool, offset: int
+) -> dict[str, Any]:
+    """The keywords for torch, which has causal from the top left, or else one mask: of flags, or of numbers to add."""
+    if causal and mask is None and bias is None and offset == 0:
+        return {"is_causal": True}
+    if causal:
+        seen = below_diagonal(query, key, offset)
+        mask = seen if mask is None else mask & seen
+    if mask is not None and bias is not None:
+        mask = torch.where(mask, bias, -math.inf)
+    return {"attn_mask": bias if mask is None else mask}
 
 
-def _one_mask(mask: Tensor | None, bias: Tensor | None) -> Tensor | None:
-    if mask is None or bias is None:
-        return mask if bias is None else bias
-    return torch.where(mask, bias, -math.inf)
+def below_diagonal(query: Tensor, key: Tensor, offset: int) -> Tensor:
+    """Flags `[queries, keys]`: key <= query + offset. One function in the text of the module, as it takes sizes."""
+    if has_torch_function((query, key)):
+        return handle_torch_function(below_diagonal, (query, key), query, key, offset)
+    return torch.ones(query.size(-2), key.size(-2), dtype=torch.bool, device=query.device).tril(offset)
 
 
 def _dropped(call: Call, probability: float) -> float:
