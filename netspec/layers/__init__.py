@@ -2,21 +2,25 @@
 
 from netspec.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
 from netspec.layers.attention import ScaledDotProductAttention
-from netspec.layers.axes import Identity, Permute, Squeeze, Stack, Unsqueeze
+from netspec.layers.axes import Identity, Permute, Squeeze, Stack, Transpose, Unsqueeze
 from netspec.layers.base import Layer
 from netspec.layers.constants import Arange, Buffer, Constant, Ones, Parameter, Zeros
 from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.formula import Formula
-from netspec.layers.indexing import OneHot, Select, TopK
+from netspec.layers.indexing import Gather, OneHot, Select, Take, TopK
+from netspec.layers.interpolation import Interpolate
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
+from netspec.layers.padding import Pad
+from netspec.layers.parts import Chunk, Slice, Split, Unbind
 from netspec.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
 from netspec.layers.products import Einsum, Matmul
 from netspec.layers.rearrange import Rearrange
 from netspec.layers.reductions import Mean, Sum
 from netspec.layers.regularization import Dropout
 from netspec.layers.selection import ByMode
-from netspec.layers.tensor import Add, Concat, Flatten, Mul, Reshape
+from netspec.layers.tensor import Add, Concat, Expand, Flatten, Mul, Reshape, Unflatten
+from netspec.layers.turns import ChannelShuffle, Flip, PixelShuffle, PixelUnshuffle, Roll
 
 LAYERS: tuple[type[Layer], ...] = (
     *(Linear, Embedding, Conv2d, ConvTranspose2d),
@@ -26,8 +30,10 @@ LAYERS: tuple[type[Layer], ...] = (
     ScaledDotProductAttention,
     *(Add, Mul, Concat, Flatten, Reshape),
     *(Matmul, Einsum, Sum, Mean),
-    *(Identity, Permute, Rearrange, Unsqueeze, Squeeze, Stack),
-    *(Select, OneHot, TopK),
+    *(Identity, Permute, Transpose, Rearrange, Unsqueeze, Squeeze, Stack),
+    *(Unflatten, Expand, Slice, Split, Chunk, Unbind, Pad, Flip, Roll),
+    *(PixelShuffle, PixelUnshuffle, ChannelShuffle, Interpolate),
+    *(Select, Gather, Take, OneHot, TopK),
     *(Parameter, Buffer, Constant, Arange, Zeros, Ones),
     *(Formula, ByMode),
 )
@@ -44,6 +50,8 @@ __all__ = [
     "BatchNorm",
     "Buffer",
     "ByMode",
+    "ChannelShuffle",
+    "Chunk",
     "Concat",
     "Constant",
     "Conv2d",
@@ -51,11 +59,15 @@ __all__ = [
     "Dropout",
     "Einsum",
     "Embedding",
+    "Expand",
     "Flatten",
+    "Flip",
     "Formula",
+    "Gather",
     "Gelu",
     "GlobalAvgPool",
     "Identity",
+    "Interpolate",
     "Layer",
     "LayerNorm",
     "LeakyRelu",
@@ -66,21 +78,31 @@ __all__ = [
     "Mul",
     "OneHot",
     "Ones",
+    "Pad",
     "Parameter",
     "Permute",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "Rearrange",
     "Relu",
     "Reshape",
+    "Roll",
     "ScaledDotProductAttention",
     "Select",
     "Sigmoid",
     "Silu",
+    "Slice",
     "Softmax",
+    "Split",
     "Squeeze",
     "Stack",
     "Sum",
+    "Take",
     "Tanh",
     "TopK",
+    "Transpose",
+    "Unbind",
+    "Unflatten",
     "Unsqueeze",
     "Zeros",
 ]

@@ -20,6 +20,7 @@ from netspec.backend import find_backend
 from netspec.compare.drawing import draw_cotangents, draw_weights
 from netspec.layers import LAYER_TYPES
 from netspec.spec import loads
+from tests.conformance.test_torch_movement import JUDGED as MOVEMENT
 from tests.conformance.test_torch_tensor_layers import JUDGED as TENSOR_LAYERS
 
 LIMIT = 1e-12
@@ -330,5 +331,7 @@ def test_embedding_means_what_torch_means() -> None:
 
 def test_every_layer_is_judged() -> None:
     judged = {spec.layer.removeprefix("{type: ").split(",")[0].rstrip("}") for spec in JUDGED.values()}
-    elsewhere = {"embedding", "formula"} | {name.partition("-")[0] for name in TENSOR_LAYERS}  # in tests of their own
+    elsewhere = {"embedding", "formula"} | {
+        name.partition("-")[0] for name in (*TENSOR_LAYERS, *MOVEMENT)
+    }  # in tests of their own
     assert judged | elsewhere == set(LAYER_TYPES)
