@@ -25,6 +25,8 @@ DIMS = {
     "conv2d_sizes": {"height": 9, "width": 10},
     "ceil_mode": {"height": 10, "width": 12},
     "adaptive_avg_pool2d": {"height": 9, "width": 4},
+    "interpolate": {"height": 5, "width": 6},
+    "movement": {"time": 5},
     "transformer_encoder": {"time": 7},
     "attention": {"keys": 2},  # so few that random masks leave some queries nothing
 }

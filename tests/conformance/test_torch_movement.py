@@ -157,7 +157,7 @@ INTERPOLATED = {
         "type: interpolate, mode: linear, size: [6, 3, 7]", scaled("trilinear", size=(6, 3, 7)), VOLUME
     ),
     "cubic-phases": one(
-        "type: interpolate, mode: cubic, scale_factor: [1.5, 1.1]", scaled("bicubic", scale_factor=(1.5, 1.1)), SPATIAL
+        "type: interpolate, mode: cubic, scale_factor: [1.5, 0.7]", scaled("bicubic", scale_factor=(1.5, 0.7)), SPATIAL
     ),
     "cubic": one("type: interpolate, mode: cubic, size: [13, 5]", scaled("bicubic", size=(13, 5)), IMAGE),
     "cubic-symbolic": one(
