@@ -20,6 +20,7 @@ from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AvgPool2d, MaxPool2d
 from netspec.layers.regularization import Dropout
+from netspec_torch.fused_movement import MOVEMENT
 from netspec_torch.lowerings import convolution, transposed_convolution
 
 
@@ -155,4 +156,5 @@ FUSED: Fused = {
     Silu: lambda call, x: F.silu(x),
     Softmax: lambda call, x: torch.softmax(x, call.layer.dim),
     ScaledDotProductAttention: attention,
+    **MOVEMENT,
 }
