@@ -56,12 +56,12 @@ def _interpolate(tape: Tape, call: Call, x: ir.Value) -> Any:
     nearest = layer.mode.startswith("nearest")
     if nearest and not all(_power_of_2(plan.step) for plan in plans):
         return NotImplemented
-    axes = (2, 3)
+    scales, sizes = None, None
     if all(_by_size(plan) for plan in plans):
-        given = (None, tape.integers([plan.new_size for plan in plans]))  # type: ignore[misc]
+        sizes = tape.integers([int(plan.new_size) for plan in plans])  # type: ignore[arg-type]
     elif all(_exact(1 / plan.step) for plan in plans):
-        scales = np.array([float(1 / plan.step) for plan in plans], np.float32)
-        given = (tape.op("Constant", value=ir.tensor(scales)), None)
+        numbers = np.array([float(1 / plan.step) for plan in plans], np.float32)
+        scales = tape.op("Constant", value=ir.tensor(numbers))
     else:
         return NotImplemented
     coords = {"nearest": "asymmetric", "nearest_exact": "half_pixel"}.get(layer.mode, layer.coords)
@@ -69,9 +69,10 @@ def _interpolate(tape: Tape, call: Call, x: ir.Value) -> Any:
         "Resize",
         x,
         None,
-        *given,
+        scales,
+        sizes,
         antialias=0,
-        axes=axes,
+        axes=(2, 3),
         coordinate_transformation_mode=coords,
         cubic_coeff_a=layer.a,
         exclude_outside=0,

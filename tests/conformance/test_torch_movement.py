@@ -9,6 +9,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from netspec.analysis.index_bounds import index_bounds
+from netspec.backend import find_backend
+from netspec.errors import InputError, NetspecError
+from netspec.graph.ops import Gather
+from netspec.spec import loads
 from tests.conformance.test_torch_tensor_layers import Judged, check
 
 Tensor = torch.Tensor
@@ -180,3 +185,41 @@ JUDGED = {
 @pytest.mark.parametrize("name", JUDGED)
 def test_layer_means_what_torch_means(name: str) -> None:
     check(JUDGED[name])
+
+
+@pytest.mark.parametrize("name", ["interpolate-linear-corners", "interpolate-cubic", "interpolate-linear-volume"])
+def test_what_is_too_large_for_a_matrix_is_gathered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netspec.layers.resampling._LARGEST_MATRIX", 0)
+    judged = INTERPOLATED[name.removeprefix("interpolate-")]
+    assert any(isinstance(node.op, Gather) for node in judged.spec.inference.primitives())
+    check(judged)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("name", ["take", "gather"])
+def test_an_index_out_of_range_is_refused_on_the_host(name: str, backend: str) -> None:
+    judged = JUDGED[name]
+    model = find_backend(backend).compile(judged.spec.graphs, {}, "float64")
+    for bad in (5, -1):
+        arrays = judged.draw()
+        arrays["index"].flat[-1] = bad
+        with pytest.raises(InputError, match=f"input index: indices must be from 0 to 4, got {bad}"):
+            model(**arrays)
+
+
+def test_an_index_is_followed_through_what_moves_it() -> None:
+    layers = [
+        "{name: flip, type: flip, dims: 1, from: words}",
+        "{name: slice, type: slice, dim: 1, start: 1}",
+        "{name: taken, type: take, from: [slice, places]}",
+        "{name: table, type: embedding, num_embeddings: 5, embedding_dim: 2, from: taken}",
+    ]
+    inputs = "words: {shape: [batch, 4], dtype: int64}, places: {shape: [batch], dtype: int64}"
+    spec = loads(f"{{netspec: 1, inputs: {{{inputs}}}, layers: [{', '.join(layers)}]}}")
+    assert index_bounds(spec.inference) == {"words": 5, "places": 3}
+
+
+def test_what_pad_adds_must_be_in_range_too() -> None:
+    layers = "{type: pad, pad: [1, 0], value: 5, from: words}, {type: embedding, num_embeddings: 5, embedding_dim: 2}"
+    with pytest.raises(NetspecError, match="5 is read as an index, which is below 5"):
+        loads(f"{{netspec: 1, inputs: {{words: {{shape: [batch, 4], dtype: int64}}}}, layers: [{layers}]}}")
