@@ -52,7 +52,8 @@ def _gather_vjp(dys: Arrays, xs: Arrays, ys: Arrays, axis: int) -> tuple[Array, 
     """What was read several times gets the sum."""
     table, indices = xs
     dtable = np.zeros_like(table)
-    np.add.at(dtable, (*[slice(None)] * axis, indices), dys[0])
+    places: Any = (*[slice(None)] * axis, indices)
+    np.add.at(dtable, places, dys[0])
     return dtable, None
 
 

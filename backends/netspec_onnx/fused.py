@@ -17,6 +17,7 @@ from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AdaptiveAvgPool2d, GlobalAvgPool
 from netspec.layers.tensor import Flatten
+from netspec_onnx.fused_movement import MOVEMENT
 from netspec_onnx.lowerings import convolution, transposed_convolution
 from netspec_onnx.tape import Tape
 
@@ -117,4 +118,5 @@ FUSED: Fused = {
     LeakyRelu: _leaky_relu,
     Gelu: _gelu,
     Softmax: _softmax,
+    **MOVEMENT,
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import onnx_ir as ir
 
 from netspec.graph import ops
+from netspec.graph.types import DType
 from netspec_onnx.tape import RuntimeSize, Tape
 
 # Below every position: Slice counts negative ends from the end, and -1 would be the last element.
@@ -30,7 +31,7 @@ def _flip(tape: Tape, x: ir.Value, *, axes: tuple[int, ...]) -> ir.Value:
 def _pad(tape: Tape, x: ir.Value, *, padding: Sequence[tuple[int, int]], value: float | int | bool) -> ir.Value:
     """All beginnings, then all ends."""
     pads = [begin for begin, _ in padding] + [end for _, end in padding]
-    dtype = "float" if isinstance(value, float) else "int64"
+    dtype: DType = "float" if isinstance(value, float) else "int64"
     number = tape.op("CastLike", tape.constant(value, dtype), x, saturate=1)
     return tape.op("Pad", x, tape.integers(pads), number, tape.integers(range(len(padding))), mode="constant")
 

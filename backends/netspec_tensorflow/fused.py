@@ -12,6 +12,8 @@ from netspec.graph.ops import Permute
 from netspec.layers.activation import LeakyRelu, Softmax
 from netspec.layers.linear import Linear
 from netspec.layers.normalization import BatchNorm
+from netspec.layers.parts import Chunk, Split
+from netspec.passes.channels_last import to_last
 
 
 def linear(call: Call, x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor | None = None) -> Any:
@@ -74,9 +76,21 @@ def softmax(call: Call, x: tf.Tensor) -> Any:
     return tf.nn.softmax(x) if call.layer.dim % rank == last else NotImplemented
 
 
+def split(call: Call, x: tf.Tensor) -> Any:
+    """One operation, whose gradient is one too: those of slices would each fill a tensor of zeros."""
+    assert isinstance(call.layer, Split | Chunk)
+    rank = len(x.shape)
+    axis = call.layer.dim % rank
+    axis = to_last(rank).index(axis) if call.channels_last else axis
+    sizes = [output.shape[axis] for output in call.outputs]
+    return tf.split(x, sizes, axis) if all(isinstance(size, int) for size in sizes) else NotImplemented
+
+
 FUSED: dict[type, Callable[..., Any]] = {
     Linear: linear,
     BatchNorm: batch_norm,
     LeakyRelu: leaky_relu,
     Softmax: softmax,
+    Split: split,
+    Chunk: split,
 }

@@ -21,6 +21,7 @@ from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AvgPool2d, MaxPool2d
 from netspec.layers.regularization import Dropout
 from netspec_torch.attention import attention, multi_head_attention
+from netspec_torch.fused_movement import MOVEMENT
 from netspec_torch.lowerings import convolution, transposed_convolution
 
 
@@ -137,4 +138,5 @@ FUSED: Fused = {
     Softmax: lambda call, x: torch.softmax(x, call.layer.dim),
     ScaledDotProductAttention: attention,
     MultiHeadAttention: multi_head_attention,
+    **MOVEMENT,
 }

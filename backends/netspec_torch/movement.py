@@ -30,7 +30,8 @@ def pad(x: Tensor, *, padding: Sequence[tuple[int, int]], value: float) -> Tenso
 
 
 def _gather(table: Tensor, indices: Tensor, *, axis: int) -> Tensor:
-    return table[(*[slice(None)] * axis, indices)] if axis else table[indices]
+    places: tuple[slice | Tensor, ...] = (*[slice(None)] * axis, indices)
+    return table[places] if axis else table[indices]
 
 
 def _gather_along(x: Tensor, indices: Tensor, *, axis: int) -> Tensor:

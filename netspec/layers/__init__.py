@@ -27,12 +27,13 @@ from netspec.layers.activation import (
     Threshold,
 )
 from netspec.layers.attention import ScaledDotProductAttention
-from netspec.layers.axes import Identity, Permute, Squeeze, Stack, Unsqueeze
+from netspec.layers.axes import Identity, Permute, Squeeze, Stack, Transpose, Unsqueeze
 from netspec.layers.base import Layer
 from netspec.layers.constants import Arange, Buffer, Constant, Ones, Parameter, Zeros
 from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.formula import Formula
-from netspec.layers.indexing import OneHot, Select, TopK
+from netspec.layers.indexing import Gather, OneHot, Select, Take, TopK
+from netspec.layers.interpolation import Interpolate
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.multi_head_attention import MultiHeadAttention
 from netspec.layers.normalization import (
@@ -44,6 +45,9 @@ from netspec.layers.normalization import (
     LocalResponseNorm,
     RMSNorm,
 )
+from netspec.layers.normalization import BatchNorm, LayerNorm
+from netspec.layers.padding import Pad
+from netspec.layers.parts import Chunk, Slice, Split, Unbind
 from netspec.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
 from netspec.layers.positions import LearnedPositions, RotaryEmbedding, SinusoidalPositions
 from netspec.layers.products import Einsum, Matmul
@@ -51,7 +55,8 @@ from netspec.layers.rearrange import Rearrange
 from netspec.layers.reductions import Mean, Sum
 from netspec.layers.regularization import AlphaDropout, Dropout, Dropout2d, StochasticDepth
 from netspec.layers.selection import ByMode
-from netspec.layers.tensor import Add, Concat, Flatten, Mul, Reshape
+from netspec.layers.tensor import Add, Concat, Expand, Flatten, Mul, Reshape, Unflatten
+from netspec.layers.turns import ChannelShuffle, Flip, PixelShuffle, PixelUnshuffle, Roll
 
 LAYERS: tuple[type[Layer], ...] = (
     *(Linear, Embedding, Conv2d, ConvTranspose2d),
@@ -66,8 +71,10 @@ LAYERS: tuple[type[Layer], ...] = (
     *(SinusoidalPositions, LearnedPositions, RotaryEmbedding),
     *(Add, Mul, Concat, Flatten, Reshape),
     *(Matmul, Einsum, Sum, Mean),
-    *(Identity, Permute, Rearrange, Unsqueeze, Squeeze, Stack),
-    *(Select, OneHot, TopK),
+    *(Identity, Permute, Transpose, Rearrange, Unsqueeze, Squeeze, Stack),
+    *(Unflatten, Expand, Slice, Split, Chunk, Unbind, Pad, Flip, Roll),
+    *(PixelShuffle, PixelUnshuffle, ChannelShuffle, Interpolate),
+    *(Select, Gather, Take, OneHot, TopK),
     *(Parameter, Buffer, Constant, Arange, Zeros, Ones),
     *(Formula, ByMode),
 )
@@ -86,6 +93,8 @@ __all__ = [
     "Buffer",
     "ByMode",
     "Celu",
+    "ChannelShuffle",
+    "Chunk",
     "Concat",
     "Constant",
     "Conv2d",
@@ -95,8 +104,11 @@ __all__ = [
     "Einsum",
     "Elu",
     "Embedding",
+    "Expand",
     "Flatten",
+    "Flip",
     "Formula",
+    "Gather",
     "Gelu",
     "GeluTanh",
     "GlobalAvgPool",
@@ -108,6 +120,7 @@ __all__ = [
     "Identity",
     "InstanceNorm",
     "L2Normalize",
+    "Interpolate",
     "Layer",
     "LayerNorm",
     "LeakyRelu",
@@ -129,11 +142,15 @@ __all__ = [
     "Permute",
     "QuickGelu",
     "RMSNorm",
+    "Pad",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "Rearrange",
     "Relu",
     "Relu6",
     "Reshape",
     "RotaryEmbedding",
+    "Roll",
     "ScaledDotProductAttention",
     "Select",
     "Selu",
@@ -143,13 +160,19 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "Slice",
+    "Split",
     "Squeeze",
     "Stack",
     "StochasticDepth",
     "Sum",
+    "Take",
     "Tanh",
     "Threshold",
     "TopK",
+    "Transpose",
+    "Unbind",
+    "Unflatten",
     "Unsqueeze",
     "Zeros",
 ]

@@ -23,6 +23,7 @@ from netspec.graph.ops import (
     Bernoulli,
     Concat,
     Convolution,
+    Einsum,
     Flip,
     Gather,
     GatherAlong,
@@ -263,6 +264,8 @@ def _rewrite_node(node: Node, scope: _Scope) -> None:
         x, indices = node.inputs
         there = scope.as_canonical(indices) if isinstance(op, Gather) else scope.as_last(indices)
         _emit(scope, node, replace(op, axis=axis), (scope.last[x], there), last=True)
+    elif isinstance(op, Einsum) and _any_last(node, scope) and node.outputs[0].type.rank == node.inputs[0].type.rank:
+        _rewrite_einsum(node, op, scope)
     elif isinstance(op, (Reduction, ElementCount)) and _any_last(node, scope):
         _rewrite_reduction(node, op, scope)
     elif isinstance(op, (NumberLike, Positions)) and _any_last(node, scope):
@@ -334,6 +337,20 @@ def _aligned(scope: _Scope, old: Value, rank: int) -> Value:
         wanted.pop(0)
     source = scope.reshaped.get(new, new)  # a bias [channels] that was reshaped to [channels, 1, 1] is used as it was
     return source if source.shape == tuple(wanted) else scope.emit(Reshape(tuple(wanted)), source)
+
+
+def _rewrite_einsum(node: Node, op: Einsum, scope: _Scope) -> None:
+    """The letters of what is held channels last, and of the result, in that order."""
+    terms, output = op.terms
+    inputs = []
+    for position, old in enumerate(node.inputs):
+        if scope.is_last(old):
+            terms[position] = "".join(terms[position][axis] for axis in to_last(old.type.rank))
+            inputs.append(scope.last[old])
+        else:
+            inputs.append(scope.as_canonical(old))
+    turned = "".join(output[axis] for axis in to_last(len(output)))
+    _emit(scope, node, Einsum(f"{','.join(terms)}->{turned}"), inputs, last=True)
 
 
 def _rewrite_reduction(node: Node, op: Reduction | ElementCount, scope: _Scope) -> None:

@@ -26,6 +26,8 @@ DIMS = {
     "ceil_mode": {"height": 10, "width": 12},
     "adaptive_avg_pool2d": {"height": 9, "width": 4},
     "transformer": {"source_time": 4, "target_time": 5},
+    "interpolate": {"height": 5, "width": 6},
+    "movement": {"time": 5},
     "transformer_encoder": {"time": 7},
     "attention": {"keys": 2},  # so few that random masks leave some queries nothing
     "transformer_layers": {"queries": 5, "keys": 2},

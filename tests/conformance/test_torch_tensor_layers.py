@@ -173,7 +173,11 @@ def close(found: Any, expected: Tensor, what: str) -> None:
 
 @pytest.mark.parametrize("name", JUDGED)
 def test_layer_means_what_torch_means(name: str) -> None:
-    judged = JUDGED[name]
+    check(JUDGED[name])
+
+
+def check(judged: Judged) -> None:
+    """Outputs and gradients of the float64 reference are those of torch."""
     spec, arrays = judged.spec, judged.draw()
     given = {key: torch.from_numpy(x.copy()).requires_grad_(x.dtype.kind == "f") for key, x in arrays.items()}
     results = judged.function(*given.values())
