@@ -9,7 +9,6 @@ from netspec.graph.builder import Builder
 from netspec.graph.dims import Size, format_shape, product
 from netspec.graph.graph import Value
 from netspec.graph.ops.pooling import AveragePool
-from netspec.graph.types import normal_axis
 from netspec.layers.base import Layer
 from netspec.layers.fields import Axes, Flag, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 from netspec.layers.reductions import axes_of
@@ -217,10 +216,10 @@ class L2Normalize(Layer):
 
 def trailing_axes(dim: int | tuple[int, ...], x: Value) -> tuple[tuple[int, ...], tuple[Size, ...]]:
     """The last axes of x, which `dim` names, and their sizes. Raises ShapeError where it names others."""
-    given = (dim,) if isinstance(dim, int) else dim
-    axes = tuple(sorted({normal_axis(axis, x.type.rank) for axis in given}))
+    axes = tuple(sorted(axes_of(dim, x)))
     if axes != tuple(range(x.type.rank - len(axes), x.type.rank)) or axes[0] == 0:
-        raise ShapeError(f"dim must name trailing axes behind the batch, got {list(given)} for {format_shape(x.shape)}")
+        given = [dim] if isinstance(dim, int) else list(dim)
+        raise ShapeError(f"dim must name trailing axes behind the batch, got {given} for {format_shape(x.shape)}")
     return axes, tuple(x.shape[axis] for axis in axes)
 
 

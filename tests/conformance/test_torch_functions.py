@@ -19,8 +19,8 @@ from netspec.backend import find_backend
 from netspec.graph.graph import Value
 from netspec.layers import ScaledDotProductAttention
 from tests.conformance.built import Net, pair
+from tests.conformance.judging import close
 from tests.conformance.table import rows
-from tests.conformance.test_torch_nn import close
 
 Torch = dict[str, torch.Tensor]
 
