@@ -163,7 +163,10 @@ class InstanceNorm(Layer):
     def expand(self, b: Builder, x: Value) -> Value:
         channels = _known_channels(x, 3)
         axes = range(2, x.type.rank)
-        b.require(product(x.shape[2:]), 2, "instance_norm needs 2 values or more for each channel, got {size}")
+        count, message = product(x.shape[2:]), "instance_norm needs 2 values or more for each channel, got {size}"
+        if count == 1:
+            raise ShapeError(message.format(size=count))
+        b.require(count, 2, message)
         centred = x - b.mean(x, axes, keepdims=True)
         y = centred * b.rsqrt(b.mean(centred * centred, axes, keepdims=True) + self.eps)
         return _scaled(b, y, channels) if self.affine else y
