@@ -9,7 +9,6 @@ from netspec.graph.builder import Builder
 from netspec.graph.dims import Size, format_shape, product
 from netspec.graph.graph import Value
 from netspec.graph.ops.pooling import AveragePool
-from netspec.graph.types import normal_axis
 from netspec.layers.base import Layer
 from netspec.layers.fields import Axes, Flag, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 from netspec.layers.reductions import axes_of
@@ -164,7 +163,10 @@ class InstanceNorm(Layer):
     def expand(self, b: Builder, x: Value) -> Value:
         channels = _known_channels(x, 3)
         axes = range(2, x.type.rank)
-        b.require(product(x.shape[2:]), 2, "instance_norm needs 2 values or more for each channel, got {size}")
+        count, message = product(x.shape[2:]), "instance_norm needs 2 values or more for each channel, got {size}"
+        if count == 1:
+            raise ShapeError(message.format(size=count))
+        b.require(count, 2, message)
         centred = x - b.mean(x, axes, keepdims=True)
         y = centred * b.rsqrt(b.mean(centred * centred, axes, keepdims=True) + self.eps)
         return _scaled(b, y, channels) if self.affine else y
@@ -217,10 +219,10 @@ class L2Normalize(Layer):
 
 def trailing_axes(dim: int | tuple[int, ...], x: Value) -> tuple[tuple[int, ...], tuple[Size, ...]]:
     """The last axes of x, which `dim` names, and their sizes. Raises ShapeError where it names others."""
-    given = (dim,) if isinstance(dim, int) else dim
-    axes = tuple(sorted({normal_axis(axis, x.type.rank) for axis in given}))
+    axes = tuple(sorted(axes_of(dim, x)))
     if axes != tuple(range(x.type.rank - len(axes), x.type.rank)) or axes[0] == 0:
-        raise ShapeError(f"dim must name trailing axes behind the batch, got {list(given)} for {format_shape(x.shape)}")
+        given = [dim] if isinstance(dim, int) else list(dim)
+        raise ShapeError(f"dim must name trailing axes behind the batch, got {given} for {format_shape(x.shape)}")
     return axes, tuple(x.shape[axis] for axis in axes)
 
 

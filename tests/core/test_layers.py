@@ -12,6 +12,7 @@ from netspec.layers.base import Layer, input_names
 from netspec.layers.validation import construct
 from tests.core.layer_graphs import B, H, Shape, T, W, formula, graph_of, state_of
 from tests.core.test_layers_attention import TYPES as ATTENTION
+from tests.core.test_layers_norms import FORMS as NORM_FORMS
 from tests.core.test_layers_tensor import FORMS as TENSOR_FORMS
 
 FORMS: list[tuple[Layer, list[Shape], Shape, dict[str, tuple[str, Shape]]]] = [
@@ -78,6 +79,7 @@ FORMS: list[tuple[Layer, list[Shape], Shape, dict[str, tuple[str, Shape]]]] = [
     (layers.Reshape(shape=(-1, 6)), [(B, 3, 4)], (2 * B, 6), {}),
     (layers.Reshape(shape=(B, 2, -1)), [(B, T, 4)], (B, 2, 2 * T), {}),
     (layers.Reshape(shape=(B * T, 4)), [(B, T, 4)], (B * T, 4), {}),
+    *NORM_FORMS,
 ]
 
 
