@@ -12,6 +12,7 @@ import numpy as np
 
 from netspec.errors import BackendError
 from netspec.graph import ops
+from netspec_jax.arithmetic import ARITHMETIC
 from netspec_jax.convolution import convolution
 from netspec_jax.pooling import adaptive_average_pool, average_pool, max_pool
 from netspec_jax.transposed_convolution import transposed_convolution
@@ -89,6 +90,7 @@ def concat(*xs: Any, axis: int) -> Any:
 
 
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
+    **ARITHMETIC,
     ops.Constant: constant,
     ops.Exp: jnp.exp,
     ops.Log: jnp.log,

@@ -17,6 +17,7 @@ from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AdaptiveAvgPool2d, GlobalAvgPool
 from netspec.layers.tensor import Flatten
+from netspec_onnx.arithmetic import ARITHMETIC_FUSED
 from netspec_onnx.lowerings import convolution, transposed_convolution
 from netspec_onnx.tape import Tape
 
@@ -105,6 +106,7 @@ def _softmax(tape: Tape, call: Call, x: ir.Value) -> Any:
 
 
 FUSED: Fused = {
+    **ARITHMETIC_FUSED,
     Linear: _linear,
     Conv2d: _conv2d,
     ConvTranspose2d: _conv_transpose2d,

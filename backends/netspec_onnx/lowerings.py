@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,8 @@ from netspec.graph.ops.base import Op
 from netspec.graph.ops.pooling import bins
 from netspec.graph.ops.products import Pairs, SamePadding
 from netspec.graph.types import DType
+from netspec_onnx.arithmetic import ARITHMETIC, Lowering, reduction
 from netspec_onnx.tape import RuntimeSize, Tape
-
-Lowering = Callable[..., ir.Value | tuple[ir.Value, ...]]
 
 
 def _native(op_type: str) -> Lowering:
@@ -30,13 +29,6 @@ def _constant(tape: Tape, *, value: float | int | bool, dtype: DType) -> ir.Valu
 
 def _rsqrt(tape: Tape, x: ir.Value) -> ir.Value:
     return tape.op("Reciprocal", tape.op("Sqrt", x))
-
-
-def _reduction(op_type: str) -> Lowering:
-    def lower(tape: Tape, x: ir.Value, *, axes: tuple[int, ...], keepdims: bool) -> ir.Value:
-        return tape.op(op_type, x, tape.integers(axes), keepdims=int(keepdims), noop_with_empty_axes=1)
-
-    return lower
 
 
 def _element_count(tape: Tape, x: ir.Value, *, axes: tuple[int, ...]) -> ir.Value:
@@ -272,6 +264,7 @@ def _adaptive_average_pool(
 
 
 LOWERINGS: Mapping[type[Op], Lowering] = {
+    **ARITHMETIC,
     ops.Constant: _constant,
     ops.Exp: _native("Exp"),
     ops.Log: _native("Log"),
@@ -307,9 +300,9 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.MaxPool: _max_pool,
     ops.AveragePool: _average_pool,
     ops.AdaptiveAveragePool: _adaptive_average_pool,
-    ops.Sum: _reduction("ReduceSum"),
-    ops.Mean: _reduction("ReduceMean"),
-    ops.Max: _reduction("ReduceMax"),
+    ops.Sum: reduction("ReduceSum"),
+    ops.Mean: reduction("ReduceMean"),
+    ops.Max: reduction("ReduceMax"),
     ops.ElementCount: _element_count,
     ops.NumberLike: _number_like,
     ops.Positions: _positions,

@@ -20,6 +20,7 @@ from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AvgPool2d, MaxPool2d
 from netspec.layers.regularization import Dropout
+from netspec_torch.arithmetic import ARITHMETIC_FUSED
 from netspec_torch.lowerings import convolution, transposed_convolution
 
 
@@ -141,6 +142,7 @@ def attention(
 
 
 FUSED: Fused = {
+    **ARITHMETIC_FUSED,
     Linear: linear,
     Embedding: embedding,
     Conv2d: conv2d,

@@ -12,7 +12,7 @@ from netspec.graph.graph import Call, Graph, Node, Value
 # What the derivative of a primitive reads. Nothing, where it is the same for all inputs:
 NOTHING = (
     *(ops.Add, ops.Sub, ops.Sum, ops.Mean, ops.AveragePool, ops.AdaptiveAveragePool),
-    *(ops.Reshape, ops.Permute, ops.Concat, ops.Expand, ops.Select),
+    *(ops.Reshape, ops.Permute, ops.Concat, ops.Expand, ops.Select, ops.Cumsum),
 )
 INPUTS = (ops.Log, ops.Sin, ops.Cos, ops.Erf, ops.Abs, ops.Maximum, ops.Minimum)
 OUTPUTS = (ops.Exp, ops.Sqrt, ops.Rsqrt, ops.Tanh, ops.Sigmoid, ops.Relu)
@@ -81,6 +81,10 @@ def _read_backward(node: Node, with_gradient: set[Value]) -> Iterator[Value]:
                 yield value
     elif isinstance(node.op, ops.Div):  # da = dy / b, db = -dy y / b
         yield node.inputs[1]
+        if node.inputs[1] in with_gradient:
+            yield from node.outputs
+    elif isinstance(node.op, ops.Pow):  # da = dy b a^(b-1), db = dy y ln a
+        yield from node.inputs
         if node.inputs[1] in with_gradient:
             yield from node.outputs
     elif isinstance(node.op, SECOND_OUTPUT):

@@ -14,9 +14,11 @@ from netspec.graph.ops import (
     And,
     Arange,
     Array,
+    Cast,
     Concat,
     Constant,
     Cos,
+    Cumsum,
     Div,
     Equal,
     Exp,
@@ -33,6 +35,7 @@ from netspec.graph.ops import (
     Or,
     Permute,
     Positions,
+    Pow,
     Reshape,
     Rsqrt,
     Select,
@@ -47,7 +50,7 @@ from netspec.graph.ops import (
 FOLDABLE: tuple[type[Op], ...] = (
     *(Constant, Array, Arange, NumberLike, Positions),
     *(Expand, Reshape, Permute, Concat, Select, OneHot),
-    *(Add, Sub, Mul, Div, Maximum, Minimum),
+    *(Add, Sub, Mul, Div, Pow, Maximum, Minimum, Cast, Cumsum),
     *(Exp, Log, Sin, Cos, Sqrt, Rsqrt, Tanh, Abs),
     *(Greater, Equal, And, Or, Not, Where),
 )

@@ -8,7 +8,7 @@ from netspec.graph.ops.elementwise import (
     Abs,
     Add,
     And,
-    Bernoulli,
+    Cast,
     Constant,
     Cos,
     Div,
@@ -22,6 +22,7 @@ from netspec.graph.ops.elementwise import (
     Mul,
     Not,
     Or,
+    Pow,
     Relu,
     Rsqrt,
     Sigmoid,
@@ -35,18 +36,20 @@ from netspec.graph.ops.elementwise import (
 from netspec.graph.ops.indexing import Gather, OneHot, Select, TopK
 from netspec.graph.ops.pooling import AdaptiveAveragePool, AveragePool, MaxPool
 from netspec.graph.ops.products import Convolution, Matmul, TransposedConvolution
-from netspec.graph.ops.reductions import ElementCount, Max, Mean, Sum
+from netspec.graph.ops.random import Bernoulli, Normal, Uniform
+from netspec.graph.ops.reductions import ArgMax, Cumsum, ElementCount, Max, Mean, Min, Prod, Sum
 from netspec.graph.ops.shaping import Concat, Permute, Reshape
 from netspec.graph.ops.sizes import NumberLike, Positions
 
 PRIMITIVES: tuple[type[Op], ...] = (
     *(Constant, Exp, Log, Sin, Cos, Sqrt, Rsqrt, Tanh, Sigmoid, Erf, Relu, Abs, StopGradient),
-    *(Add, Sub, Mul, Div, Maximum, Minimum),
-    *(Greater, Equal, And, Or, Not, Where, Bernoulli),
+    *(Add, Sub, Mul, Div, Pow, Maximum, Minimum),
+    *(Greater, Equal, And, Or, Not, Where, Cast),
+    *(Bernoulli, Normal, Uniform),
     *(NumberLike, Positions, Array, Arange, Expand),
     *(Matmul, Einsum, Convolution, TransposedConvolution),
     *(MaxPool, AveragePool, AdaptiveAveragePool),
-    *(Sum, Mean, Max, ElementCount),
+    *(Sum, Mean, Prod, Max, Min, ArgMax, Cumsum, ElementCount),
     *(Reshape, Permute, Concat),
     *(Gather, Select, TopK, OneHot),
     Scan,
@@ -59,13 +62,16 @@ __all__ = [
     "Add",
     "And",
     "Arange",
+    "ArgMax",
     "Array",
     "AveragePool",
     "Bernoulli",
+    "Cast",
     "Concat",
     "Constant",
     "Convolution",
     "Cos",
+    "Cumsum",
     "Div",
     "Einsum",
     "ElementCount",
@@ -81,8 +87,10 @@ __all__ = [
     "MaxPool",
     "Maximum",
     "Mean",
+    "Min",
     "Minimum",
     "Mul",
+    "Normal",
     "Not",
     "NumberLike",
     "OneHot",
@@ -90,6 +98,8 @@ __all__ = [
     "Or",
     "Permute",
     "Positions",
+    "Pow",
+    "Prod",
     "Relu",
     "Reshape",
     "Rsqrt",
@@ -104,5 +114,6 @@ __all__ = [
     "Tanh",
     "TopK",
     "TransposedConvolution",
+    "Uniform",
     "Where",
 ]
