@@ -12,6 +12,7 @@ import numpy as np
 
 from netspec.errors import BackendError
 from netspec.graph import ops
+from netspec_jax.arithmetic import ARITHMETIC
 from netspec_jax.convolution import convolution
 from netspec_jax.movement import MOVEMENT
 from netspec_jax.pooling import adaptive_average_pool, average_pool, max_pool
@@ -86,6 +87,7 @@ def concat(*xs: Any, axis: int) -> Any:
 
 
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
+    **ARITHMETIC,
     ops.Constant: constant,
     ops.Exp: jnp.exp,
     ops.Log: jnp.log,

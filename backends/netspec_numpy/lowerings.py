@@ -11,6 +11,7 @@ import numpy as np
 
 from netspec.graph import ops
 from netspec_numpy import indexing
+from netspec_numpy.arithmetic import ARITHMETIC
 from netspec_numpy.bins import adaptive_average_pool
 from netspec_numpy.convolution import convolution, transposed_convolution
 from netspec_numpy.movement import MOVEMENT
@@ -92,6 +93,7 @@ def _arange(start: int, end: int, step: int, dtype: str) -> Array:
 
 
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
+    **ARITHMETIC,
     ops.Constant: _constant,
     ops.Exp: np.exp,
     ops.Log: np.log,

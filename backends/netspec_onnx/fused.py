@@ -16,6 +16,7 @@ from netspec.layers.pooling import AdaptiveAvgPool2d, GlobalAvgPool
 from netspec.layers.tensor import Flatten
 from netspec_onnx.fused_movement import MOVEMENT
 from netspec_onnx.activations import ACTIVATIONS
+from netspec_onnx.arithmetic import ARITHMETIC_FUSED
 from netspec_onnx.lowerings import convolution, transposed_convolution
 from netspec_onnx.normalization import NORMALIZATION
 from netspec_onnx.tape import Tape
@@ -66,6 +67,7 @@ def _flatten(tape: Tape, call: Call, x: ir.Value) -> Any:
 
 
 FUSED: Fused = {
+    **ARITHMETIC_FUSED,
     Linear: _linear,
     Conv2d: _conv2d,
     ConvTranspose2d: _conv_transpose2d,

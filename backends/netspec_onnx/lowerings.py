@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,9 @@ from netspec.graph.ops.pooling import bins
 from netspec.graph.ops.products import Pairs, SamePadding
 from netspec.graph.types import DType
 from netspec_onnx.movement import MOVEMENT
+from netspec_onnx.arithmetic import ARITHMETIC, Lowering, reduction
 from netspec_onnx.tape import RuntimeSize, Tape
 from netspec_onnx.waves import sin_cos
-
-Lowering = Callable[..., ir.Value | tuple[ir.Value, ...]]
 
 
 def _native(op_type: str) -> Lowering:
@@ -284,6 +283,7 @@ def _adaptive_average_pool(
 
 
 LOWERINGS: Mapping[type[Op], Lowering] = {
+    **ARITHMETIC,
     ops.Constant: _constant,
     ops.Exp: _native("Exp"),
     ops.Log: _native("Log"),
@@ -321,9 +321,9 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.MaxPool: _max_pool,
     ops.AveragePool: _average_pool,
     ops.AdaptiveAveragePool: _adaptive_average_pool,
-    ops.Sum: _reduction("ReduceSum"),
-    ops.Mean: _reduction("ReduceMean"),
-    ops.Max: _reduction("ReduceMax"),
+    ops.Sum: reduction("ReduceSum"),
+    ops.Mean: reduction("ReduceMean"),
+    ops.Max: reduction("ReduceMax"),
     ops.ElementCount: _element_count,
     ops.NumberLike: _number_like,
     ops.Positions: _positions,

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from netspec.graph import ops
+from netspec_tensorflow.arithmetic import ARITHMETIC
 from netspec_tensorflow.convolution import convolution
 from netspec_tensorflow.movement import MOVEMENT
 from netspec_tensorflow.pooling import adaptive_average_pool, average_pool, max_pool
@@ -78,6 +79,7 @@ def one_hot(x: tf.Tensor, size: Any) -> tf.Tensor:
 
 
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
+    **ARITHMETIC,
     ops.Constant: constant,
     ops.Exp: tf.exp,
     ops.Log: tf.math.log,

@@ -24,6 +24,7 @@ from netspec_torch.fused_movement import MOVEMENT
 from netspec.layers.attention import ScaledDotProductAttention, head_groups
 from netspec.layers.regularization import AlphaDropout, Dropout, Dropout2d
 from netspec_torch.activations import ACTIVATIONS
+from netspec_torch.arithmetic import ARITHMETIC_FUSED
 from netspec_torch.lowerings import convolution, transposed_convolution
 from netspec_torch.normalization import NORMALIZATION
 
@@ -67,6 +68,7 @@ def embedding(call: Call, x: Tensor, weight: Tensor) -> Tensor:
 
 
 FUSED: Fused = {
+    **ARITHMETIC_FUSED,
     Linear: linear,
     Embedding: embedding,
     Conv2d: conv2d,

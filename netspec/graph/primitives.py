@@ -13,11 +13,14 @@ from netspec.graph.ops import (
     Add,
     And,
     Arange,
+    ArgMax,
     Array,
     Bernoulli,
+    Cast,
     Concat,
     Constant,
     Cos,
+    Cumsum,
     Div,
     Einsum,
     ElementCount,
@@ -36,8 +39,10 @@ from netspec.graph.ops import (
     Max,
     Maximum,
     Mean,
+    Min,
     Minimum,
     Mul,
+    Normal,
     Not,
     NumberLike,
     OneHot,
@@ -46,6 +51,8 @@ from netspec.graph.ops import (
     Pad,
     Permute,
     Positions,
+    Pow,
+    Prod,
     Relu,
     Reshape,
     Rsqrt,
@@ -60,6 +67,7 @@ from netspec.graph.ops import (
     Sum,
     Tanh,
     TopK,
+    Uniform,
     Where,
 )
 from netspec.graph.types import DType, normal_axis
@@ -113,6 +121,20 @@ class Primitives(ABC):
 
     def equal(self, a: Value | float, b: Value | float) -> Value:
         return self.apply(Equal(), *self._pair(a, b))
+
+    def compare(self, operator: str, a: Value | float, b: Value | float) -> Value:
+        """Flags: whether `a operator b`, one of `== != < <= > >=`."""
+        if operator in ("<", "<="):
+            a, b = b, a
+        if operator in ("<", ">"):
+            return self.greater(a, b)
+        equal = self.equal(a, b)
+        if operator == "==":
+            return equal
+        return self.logical_not(equal) if operator == "!=" else self.logical_or(self.greater(a, b), equal)
+
+    def pow(self, a: Value, b: Value | float) -> Value:
+        return self.apply(Pow(), *self._pair(a, b))
 
     def maximum(self, a: Value | float, b: Value | float) -> Value:
         return self.apply(Maximum(), *self._pair(a, b))
@@ -177,6 +199,20 @@ class Primitives(ABC):
     def bernoulli(self, like: Value, keep: float) -> Value:
         return self.apply(Bernoulli(keep), like)
 
+    def normal(self, like: Value) -> Value:
+        return self.apply(Normal(), like)
+
+    def uniform(self, like: Value) -> Value:
+        return self.apply(Uniform(), like)
+
+    def cast(self, x: Value, dtype: DType) -> Value:
+        """`x` as `dtype`; `x` itself where that is its type. As flags: whether it is not 0."""
+        if x.type.dtype == dtype:
+            return x
+        if dtype == "bool":
+            return self.compare("!=", x, 0)
+        return self.apply(Cast(dtype), x, self.array((0.0,), ())) if dtype == "float" else self.apply(Cast(dtype), x)
+
     def matmul(self, a: Value, b: Value) -> Value:
         return self.apply(Matmul(), a, b)
 
@@ -191,6 +227,18 @@ class Primitives(ABC):
 
     def max(self, x: Value, axis: Axes, keepdims: bool = False) -> Value:
         return self.apply(Max(_axes(axis, x), keepdims), x)
+
+    def min(self, x: Value, axis: Axes, keepdims: bool = False) -> Value:
+        return self.apply(Min(_axes(axis, x), keepdims), x)
+
+    def prod(self, x: Value, axis: Axes, keepdims: bool = False) -> Value:
+        return self.apply(Prod(_axes(axis, x), keepdims), x)
+
+    def argmax(self, x: Value, axis: int, keepdims: bool = False) -> Value:
+        return self.apply(ArgMax(_axes(axis, x), keepdims), x)
+
+    def cumsum(self, x: Value, axis: int) -> Value:
+        return self.apply(Cumsum(normal_axis(axis, x.type.rank)), x)
 
     def element_count(self, x: Value, axis: Axes) -> Value:
         return self.apply(ElementCount(_axes(axis, x)), x)

@@ -26,9 +26,12 @@ from netspec.layers.activation import (
     Tanh,
     Threshold,
 )
+from netspec.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec.layers.arithmetic import Abs, Cos, Div, Exp, Log, Maximum, Minimum, Neg, Pow, Sin, Sqrt, Sub
 from netspec.layers.attention import ScaledDotProductAttention
 from netspec.layers.axes import Identity, Permute, Squeeze, Stack, Transpose, Unsqueeze
 from netspec.layers.base import Layer
+from netspec.layers.comparison import Cast, Compare, StopGradient, Where
 from netspec.layers.constants import Arange, Buffer, Constant, Ones, Parameter, Zeros
 from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.formula import Formula
@@ -51,9 +54,12 @@ from netspec.layers.parts import Chunk, Slice, Split, Unbind
 from netspec.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
 from netspec.layers.positions import LearnedPositions, RotaryEmbedding, SinusoidalPositions
 from netspec.layers.products import Einsum, Matmul
+from netspec.layers.random import RandomNormal, RandomUniform
 from netspec.layers.rearrange import Rearrange
 from netspec.layers.reductions import Mean, Sum
 from netspec.layers.regularization import AlphaDropout, Dropout, Dropout2d, StochasticDepth
+from netspec.layers.reductions import ArgMax, Cumsum, LogSumExp, Max, Mean, Min, Norm, Prod, Sum, Var
+from netspec.layers.regularization import Dropout
 from netspec.layers.selection import ByMode
 from netspec.layers.tensor import Add, Concat, Expand, Flatten, Mul, Reshape, Unflatten
 from netspec.layers.turns import ChannelShuffle, Flip, PixelShuffle, PixelUnshuffle, Roll
@@ -75,7 +81,18 @@ LAYERS: tuple[type[Layer], ...] = (
     *(Unflatten, Expand, Slice, Split, Chunk, Unbind, Pad, Flip, Roll),
     *(PixelShuffle, PixelUnshuffle, ChannelShuffle, Interpolate),
     *(Select, Gather, Take, OneHot, TopK),
+    *(BatchNorm, LayerNorm, Dropout),
+    *(Relu, LeakyRelu, Gelu, Silu, Sigmoid, Tanh, Softmax),
+    ScaledDotProductAttention,
+    *(Add, Sub, Mul, Div, Neg, Abs, Exp, Log, Sqrt, Sin, Cos, Pow, Maximum, Minimum),
+    *(Compare, Where, Cast, StopGradient),
+    *(Concat, Flatten, Reshape),
+    *(Matmul, Einsum),
+    *(Sum, Mean, Prod, Max, Min, ArgMax, Cumsum, LogSumExp, Norm, Var),
+    *(Identity, Permute, Rearrange, Unsqueeze, Squeeze, Stack),
+    *(Select, OneHot, TopK),
     *(Parameter, Buffer, Constant, Arange, Zeros, Ones),
+    *(RandomNormal, RandomUniform),
     *(Formula, ByMode),
 )
 
@@ -84,10 +101,12 @@ LAYER_TYPES: dict[str, type[Layer]] = {layer.model_fields["type"].default: layer
 __all__ = [
     "LAYERS",
     "LAYER_TYPES",
+    "Abs",
     "AdaptiveAvgPool2d",
     "Add",
     "AlphaDropout",
     "Arange",
+    "ArgMax",
     "AvgPool2d",
     "BatchNorm",
     "Buffer",
@@ -95,16 +114,22 @@ __all__ = [
     "Celu",
     "ChannelShuffle",
     "Chunk",
+    "Cast",
+    "Compare",
     "Concat",
     "Constant",
     "Conv2d",
     "ConvTranspose2d",
+    "Cos",
+    "Cumsum",
+    "Div",
     "Dropout",
     "Dropout2d",
     "Einsum",
     "Elu",
     "Embedding",
     "Expand",
+    "Exp",
     "Flatten",
     "Flip",
     "Formula",
@@ -129,12 +154,20 @@ __all__ = [
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
+    "Log",
+    "LogSumExp",
     "Matmul",
+    "Max",
     "MaxPool2d",
+    "Maximum",
     "Mean",
     "Mish",
     "Mul",
     "MultiHeadAttention",
+    "Min",
+    "Minimum",
+    "Neg",
+    "Norm",
     "OneHot",
     "Ones",
     "PRelu",
@@ -145,6 +178,10 @@ __all__ = [
     "Pad",
     "PixelShuffle",
     "PixelUnshuffle",
+    "Pow",
+    "Prod",
+    "RandomNormal",
+    "RandomUniform",
     "Rearrange",
     "Relu",
     "Relu6",
@@ -165,6 +202,10 @@ __all__ = [
     "Squeeze",
     "Stack",
     "StochasticDepth",
+    "Sin",
+    "Sqrt",
+    "StopGradient",
+    "Sub",
     "Sum",
     "Take",
     "Tanh",
@@ -174,5 +215,7 @@ __all__ = [
     "Unbind",
     "Unflatten",
     "Unsqueeze",
+    "Var",
+    "Where",
     "Zeros",
 ]

@@ -8,7 +8,7 @@ from netspec.graph.ops.elementwise import (
     Abs,
     Add,
     And,
-    Bernoulli,
+    Cast,
     Constant,
     Cos,
     Div,
@@ -24,6 +24,7 @@ from netspec.graph.ops.elementwise import (
     Mul,
     Not,
     Or,
+    Pow,
     Relu,
     Rsqrt,
     Sigmoid,
@@ -38,7 +39,8 @@ from netspec.graph.ops.indexing import Gather, GatherAlong, OneHot, Select, TopK
 from netspec.graph.ops.movement import Flip, Pad, Slice
 from netspec.graph.ops.pooling import AdaptiveAveragePool, AveragePool, MaxPool
 from netspec.graph.ops.products import Convolution, Matmul, TransposedConvolution
-from netspec.graph.ops.reductions import ElementCount, Max, Mean, Sum
+from netspec.graph.ops.random import Bernoulli, Normal, Uniform
+from netspec.graph.ops.reductions import ArgMax, Cumsum, ElementCount, Max, Mean, Min, Prod, Sum
 from netspec.graph.ops.shaping import Concat, Permute, Reshape
 from netspec.graph.ops.sizes import NumberLike, Positions
 from netspec.graph.ops.waves import SinCos
@@ -53,6 +55,14 @@ PRIMITIVES: tuple[type[Op], ...] = (
     *(Sum, Mean, Max, ElementCount),
     *(Reshape, Permute, Concat, Slice, Flip, Pad),
     *(Gather, GatherAlong, Select, TopK, OneHot),
+    *(Constant, Exp, Log, Sin, Cos, Sqrt, Rsqrt, Tanh, Sigmoid, Erf, Relu, Abs, StopGradient),
+    *(Add, Sub, Mul, Div, Pow, Maximum, Minimum),
+    *(Greater, Equal, And, Or, Not, Where, Cast),
+    *(Bernoulli, Normal, Uniform),
+    *(NumberLike, Positions, Array, Arange, Expand),
+    *(Sum, Mean, Prod, Max, Min, ArgMax, Cumsum, ElementCount),
+    *(Reshape, Permute, Concat),
+    *(Gather, Select, TopK, OneHot),
     Scan,
 )
 
@@ -63,13 +73,16 @@ __all__ = [
     "Add",
     "And",
     "Arange",
+    "ArgMax",
     "Array",
     "AveragePool",
     "Bernoulli",
+    "Cast",
     "Concat",
     "Constant",
     "Convolution",
     "Cos",
+    "Cumsum",
     "Div",
     "Einsum",
     "ElementCount",
@@ -89,8 +102,10 @@ __all__ = [
     "MaxPool",
     "Maximum",
     "Mean",
+    "Min",
     "Minimum",
     "Mul",
+    "Normal",
     "Not",
     "NumberLike",
     "OneHot",
@@ -99,6 +114,8 @@ __all__ = [
     "Pad",
     "Permute",
     "Positions",
+    "Pow",
+    "Prod",
     "Relu",
     "Reshape",
     "Rsqrt",
@@ -115,5 +132,6 @@ __all__ = [
     "Tanh",
     "TopK",
     "TransposedConvolution",
+    "Uniform",
     "Where",
 ]

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from netspec.graph.dims import Size
 from netspec.graph.graph import Call, Graph, Value
-from netspec.graph.ops import Bernoulli, Constant, Permute, StopGradient, Where
+from netspec.graph.ops import Cast, Constant, Permute, StopGradient, Where
 from netspec.graph.ops.elementwise import Binary, Comparison, Logical, Unary
+from netspec.graph.ops.random import Draw
 from netspec.layers.tensor import Concat, Flatten, Reshape
 
-ELEMENTWISE = (Constant, Unary, StopGradient, Binary, Comparison, Logical, Where, Bernoulli)
+ELEMENTWISE = (Constant, Unary, StopGradient, Binary, Comparison, Logical, Where, Cast, Draw)
 # Layers that read `[batch, channels, *spatial]`, and give the same; those below give `[batch, channels]`.
 SPATIAL = frozenset({"conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"})
 POOLED = frozenset({"global_avg_pool"})
