@@ -14,9 +14,9 @@ from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.pooling import AdaptiveAvgPool2d, GlobalAvgPool
 from netspec.layers.tensor import Flatten
-from netspec_onnx.fused_movement import MOVEMENT
 from netspec_onnx.activations import ACTIVATIONS
 from netspec_onnx.arithmetic import ARITHMETIC_FUSED
+from netspec_onnx.fused_movement import MOVEMENT
 from netspec_onnx.lowerings import convolution, transposed_convolution
 from netspec_onnx.normalization import NORMALIZATION
 from netspec_onnx.tape import Tape
@@ -77,8 +77,5 @@ FUSED: Fused = {
     AdaptiveAvgPool2d: _adaptive_avg_pool2d,
     GlobalAvgPool: _global_avg_pool,
     Flatten: _flatten,
-    LeakyRelu: _leaky_relu,
-    Gelu: _gelu,
-    Softmax: _softmax,
     **MOVEMENT,
 }

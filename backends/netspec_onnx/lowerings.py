@@ -14,8 +14,8 @@ from netspec.graph.ops.base import Op
 from netspec.graph.ops.pooling import bins
 from netspec.graph.ops.products import Pairs, SamePadding
 from netspec.graph.types import DType
-from netspec_onnx.movement import MOVEMENT
 from netspec_onnx.arithmetic import ARITHMETIC, Lowering, reduction
+from netspec_onnx.movement import MOVEMENT
 from netspec_onnx.tape import RuntimeSize, Tape
 from netspec_onnx.waves import sin_cos
 

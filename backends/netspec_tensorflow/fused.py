@@ -10,10 +10,9 @@ import tensorflow as tf
 from netspec.graph.graph import Call
 from netspec.graph.ops import Permute
 from netspec.layers.linear import Linear
-from netspec.layers.normalization import BatchNorm
+from netspec.layers.normalization import BatchNorm, LocalResponseNorm
 from netspec.layers.parts import Chunk, Split
 from netspec.passes.channels_last import to_last
-from netspec.layers.normalization import BatchNorm, LocalResponseNorm
 from netspec_tensorflow.activations import ACTIVATIONS
 
 
@@ -85,8 +84,6 @@ def split(call: Call, x: tf.Tensor) -> Any:
 FUSED: dict[type, Callable[..., Any]] = {
     Linear: linear,
     BatchNorm: batch_norm,
-    LeakyRelu: leaky_relu,
-    Softmax: softmax,
     Split: split,
     Chunk: split,
     LocalResponseNorm: local_response_norm,

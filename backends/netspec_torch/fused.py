@@ -11,20 +11,16 @@ from torch.nn import functional as F
 from netspec.backend import Fused
 from netspec.graph.graph import Call
 from netspec.graph.ops import Convolution, TransposedConvolution
-from netspec.layers.activation import Gelu, LeakyRelu, Silu, Softmax
 from netspec.layers.attention import ScaledDotProductAttention
 from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.multi_head_attention import MultiHeadAttention
-from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AvgPool2d, MaxPool2d
-from netspec.layers.regularization import Dropout
-from netspec_torch.attention import attention, multi_head_attention
-from netspec_torch.fused_movement import MOVEMENT
-from netspec.layers.attention import ScaledDotProductAttention, head_groups
 from netspec.layers.regularization import AlphaDropout, Dropout, Dropout2d
 from netspec_torch.activations import ACTIVATIONS
 from netspec_torch.arithmetic import ARITHMETIC_FUSED
+from netspec_torch.attention import attention, multi_head_attention
+from netspec_torch.fused_movement import MOVEMENT
 from netspec_torch.lowerings import convolution, transposed_convolution
 from netspec_torch.normalization import NORMALIZATION
 

@@ -17,9 +17,9 @@ from netspec.backend import Lowerings
 from netspec.graph import ops
 from netspec.graph.ops.einsum import pairwise
 from netspec.graph.ops.products import Pairs, SamePadding, window_size
+from netspec_torch.arithmetic import ARITHMETIC
 from netspec_torch.movement import MOVEMENT
 from netspec_torch.waves import sin_cos
-from netspec_torch.arithmetic import ARITHMETIC
 
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 _TRANSPOSED_CONVOLUTIONS = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d, 3: torch.conv_transpose3d}

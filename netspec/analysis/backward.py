@@ -12,8 +12,7 @@ from netspec.graph.graph import Call, Graph, Node, Value
 # What the derivative of a primitive reads. Nothing, where it is the same for all inputs:
 NOTHING = (
     *(ops.Add, ops.Sub, ops.Sum, ops.Mean, ops.AveragePool, ops.AdaptiveAveragePool),
-    *(ops.Reshape, ops.Permute, ops.Concat, ops.Expand, ops.Select, ops.Slice, ops.Flip, ops.Pad),
-    *(ops.Reshape, ops.Permute, ops.Concat, ops.Expand, ops.Select, ops.Cumsum),
+    *(ops.Reshape, ops.Permute, ops.Concat, ops.Expand, ops.Select, ops.Slice, ops.Flip, ops.Pad, ops.Cumsum),
 )
 INPUTS = (ops.Log, ops.Log1p, ops.Sin, ops.Cos, ops.Erf, ops.Abs, ops.Maximum, ops.Minimum)
 OUTPUTS = (ops.Exp, ops.Expm1, ops.Sqrt, ops.Rsqrt, ops.Tanh, ops.Sigmoid, ops.Relu)

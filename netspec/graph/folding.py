@@ -57,11 +57,8 @@ from netspec.graph.ops import (
 FOLDABLE: tuple[type[Op], ...] = (
     *(Constant, Array, Arange, NumberLike, Positions),
     *(Expand, Reshape, Permute, Concat, Slice, Flip, Pad, Select, Gather, GatherAlong, OneHot),
-    *(Add, Sub, Mul, Div, Maximum, Minimum),
-    *(Exp, Log, Expm1, Log1p, Sin, Cos, Sqrt, Rsqrt, Tanh, Abs),
-    *(Expand, Reshape, Permute, Concat, Select, OneHot),
     *(Add, Sub, Mul, Div, Pow, Maximum, Minimum, Cast, Cumsum),
-    *(Exp, Log, Sin, Cos, Sqrt, Rsqrt, Tanh, Abs),
+    *(Exp, Log, Expm1, Log1p, Sin, Cos, Sqrt, Rsqrt, Tanh, Abs),
     *(Greater, Equal, And, Or, Not, Where),
 )
 

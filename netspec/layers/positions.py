@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -82,6 +83,36 @@ class RotaryEmbedding(Layer):
         first, second = _pairs(b, b.slice(x, -1, 0, turned), interleaved)
         y = _joined(b, (first * cosine - second * sine, second * cosine + first * sine), interleaved)
         return y if turned == features else b.concat([y, b.slice(x, -1, turned, features)], -1)
+
+
+class Alibi(Layer):
+    """`bias[h, i, j] = -slope_h |i - j|`, the `bias` of attention with linear biases (Press, Smith, Lewis 2022).
+
+    It reads nothing of query `[..., queries, features]` and the optional key `[..., keys, features]` but how long they
+    are; without key the keys are the queries. bias is `[num_heads, queries, keys]`; under `causal` only its part i >= j
+    is seen, which is the paper's. slope_h = 2^(-8 h / n), h from 1 to n, for n = `num_heads` a power of two; for
+    another n the slopes of the largest power of two m below, then every other one of those of 2 m, from its first on,
+    as in the authors' code. Nothing flows back.
+    """
+
+    type: Literal["alibi"] = "alibi"
+    num_heads: PositiveInt
+
+    def expand(self, b: Builder, query: Value, key: Value | None = None) -> Value:
+        for x in (query,) if key is None else (query, key):
+            _require_times(x)
+        rows = b.positions(query, -2)
+        columns = b.positions(query if key is None else key, -2)
+        distances = b.abs(b.cast(b.reshape(rows, (rows.shape[0], 1)) - columns, "float"))
+        slopes = b.array([-slope for slope in alibi_slopes(self.num_heads)], (self.num_heads, 1, 1))
+        return distances * slopes
+
+
+def alibi_slopes(heads: int) -> list[float]:
+    """The slopes of all heads, the steepest first within each of the two series."""
+    power = 2 ** int(math.log2(heads))
+    series = [2.0 ** (-8 * h / power) for h in range(1, power + 1)]
+    return series + [2.0 ** (-4 * h / power) for h in range(1, 2 * (heads - power), 2)]
 
 
 def _places(b: Builder, x: Value, positions: Value | None) -> Value:

@@ -15,7 +15,7 @@ from netspec.spec import loads
 from tests.conformance.judging_models import Tensors, judge_model
 
 # The layers that this file judges: test_torch_nn counts them.
-JUDGED_TYPES = {"multi_head_attention", "sinusoidal_positions", "learned_positions", "rotary_embedding"}
+JUDGED_TYPES = {"multi_head_attention", "sinusoidal_positions", "learned_positions", "rotary_embedding", "alibi"}
 
 INPUTS = {
     "query": "[batch, queries, 6]",
@@ -33,8 +33,8 @@ SIZES = {"batch": 3, "queries": 5, "keys": 4}
 def draw(name: str) -> Any:
     """Numbers; flags that leave every query something, as torch's module gives NaN without."""
     rng = np.random.default_rng(sum(map(ord, name)))
-    shape = [SIZES.get(size, size) for size in INPUTS[name].partition("]")[0].strip("[").split(", ")]
-    shape = [int(size) for size in shape]
+    sizes = INPUTS[name].partition("]")[0].strip("[").split(", ")
+    shape = [SIZES[size] if size in SIZES else int(size) for size in sizes]
     if "bool" not in INPUTS[name]:
         return rng.standard_normal(shape)
     flags = rng.random(shape) < 0.5
@@ -94,9 +94,8 @@ def test_a_query_without_keys_gets_the_bias_of_the_projection_out(backend: str) 
         "key_mask: kept}}]}"
     )
     rng = np.random.default_rng(2)
-    weights = {f"l.{name}": rng.standard_normal(shape) for name, shape in {
-        "in_proj_weight": (18, 6), "in_proj_bias": 18, "out_proj.weight": (6, 6), "out_proj.bias": 6
-    }.items()}  # fmt: skip
+    shapes = {"in_proj_weight": (18, 6), "in_proj_bias": (18,), "out_proj.weight": (6, 6), "out_proj.bias": (6,)}
+    weights = {f"l.{name}": rng.standard_normal(shape) for name, shape in shapes.items()}
     kept = np.array([[False] * 4, [True, False, True, True]])
     model = find_backend(backend).compile(spec.graphs, weights, "float64")
     found = model.evaluate({"x": rng.standard_normal((2, 4, 6)), "kept": kept}, {"output": rng.normal(size=(2, 4, 6))})
@@ -157,7 +156,7 @@ def test_positions_are_those_of_the_papers(fields: str, given: str) -> None:
         f"layers: [{{name: l, {fields}, from: {source}}}]}}"
     )
     rng = np.random.default_rng(4)
-    arrays = {"x": rng.standard_normal((2, 3, 5, 8))}
+    arrays: dict[str, Any] = {"x": rng.standard_normal((2, 3, 5, 8))}
     if given:
         arrays["p"] = rng.integers(0, 4000, (2, 5) if "batch" in given else (5,))
 
@@ -176,7 +175,33 @@ def test_learned_positions_are_an_embedding(given: str) -> None:
         f"layers: [{{name: wpe, type: learned_positions, num_embeddings: 9, from: {source}}}]}}"
     )
     rng = np.random.default_rng(4)
-    arrays = {"x": rng.standard_normal((2, 5, 6))}
+    arrays: dict[str, Any] = {"x": rng.standard_normal((2, 5, 6))}
     if given:
         arrays["p"] = rng.integers(0, 9, (2, 5) if "batch" in given else (5,))
     judge_model(spec, arrays, lambda x, w: {"output": x["x"] + w["wpe.weight"][x.get("p", torch.arange(5))]})
+
+
+# The slopes that the authors' code gives (ofirpress/attention_with_linear_biases, get_slopes).
+SLOPES = {
+    1: [2**-8],
+    2: [2**-4, 2**-8],
+    3: [2**-4, 2**-8, 2**-2],
+    6: [2**-2, 2**-4, 2**-6, 2**-8, 2**-1, 2**-3],
+    8: [2**-1, 2**-2, 2**-3, 2**-4, 2**-5, 2**-6, 2**-7, 2**-8],
+    12: [*(2**-k for k in range(1, 9)), *(2**-k for k in (0.5, 1.5, 2.5, 3.5))],
+}
+
+
+@pytest.mark.parametrize("count", SLOPES)
+def test_alibi_falls_with_the_distance(count: int) -> None:
+    spec = loads(
+        "{netspec: 1, inputs: {q: {shape: [batch, queries, 4]}, k: {shape: [batch, 3, keys, 2]}}, "
+        f"layers: [{{name: own, type: alibi, from: q, num_heads: {count}}}, "
+        f"{{name: both, type: alibi, from: {{query: q, key: k}}, num_heads: {count}}}], "
+        "outputs: {own: own, both: both}}"
+    )
+    model = find_backend("numpy").compile(spec.graphs, {}, "float64")
+    found = model.evaluate({"q": np.ones((2, 5, 4)), "k": np.ones((2, 3, 7, 2))}, {}).outputs
+    for name, keys in (("own", 5), ("both", 7)):
+        expected = [[[-slope * abs(i - j) for j in range(keys)] for i in range(5)] for slope in SLOPES[count]]
+        np.testing.assert_allclose(found[name], expected, rtol=1e-15)

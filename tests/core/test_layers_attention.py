@@ -42,6 +42,8 @@ FORMS: list[tuple[Layer, list[Shape], Shape, dict[str, Shape]]] = [
     (layers.SinusoidalPositions(layout="halves"), [(T, 2)], (T, 2), {}),
     (layers.LearnedPositions(num_embeddings=9), [(B, T, 5)], (B, T, 5), {"weight": (9, 5)}),
     (layers.RotaryEmbedding(), [(B, 3, T, 8)], (B, 3, T, 8), {}),
+    (layers.Alibi(num_heads=3), [(B, T, 5)], (3, T, T), {}),
+    (layers.Alibi(num_heads=1), [(B, T, 5), (H, W)], (1, T, H), {}),
     (layers.RotaryEmbedding(rotary_dim=2, layout="interleaved"), [(B, T, 5)], (B, T, 5), {}),
 ]
 TYPES = {type(layer) for layer, *_ in FORMS}
@@ -100,6 +102,7 @@ REFUSED: list[tuple[Layer, dict[str, tuple[Shape, DType]], str]] = [
     (layers.SinusoidalPositions(), {"x": ((B, T, 4), "int64")}, "floating-point numbers are needed here"),
     (ROWS, {"x": ((B, T, W), "float")}, "weight would have a size of w"),
     (ROWS, {"x": ((T, 4), "float"), "positions": ((T, T), "int64")}, r"positions must be \[time\] for \[time, 4\]"),
+    (layers.Alibi(num_heads=2), {"query": ((B, T, 4), "float"), "key": ((T,), "float")}, r"input must be \[..., time"),
     (ROTARY, {"x": ((B, T, 5), "float")}, "an even number of features, known and 5 or more, is needed, got 5"),
     (ROTARY, {"x": ((B, T, W), "float")}, "an even number of features, .*, is needed, got w"),
     (layers.RotaryEmbedding(rotary_dim=6), {"x": ((B, T, 4), "float")}, "known and 6 or more, is needed, got 4"),
@@ -132,6 +135,7 @@ def test_inputs_that_are_refused(layer: Layer, given: dict[str, tuple[Shape, DTy
         ("rotary_embedding", {"rotary_dim": 3}, "rotary_dim: expected a positive even integer, got 3"),
         ("rotary_embedding", {"layout": "halves"}, "layout: expected half_split or interleaved, got text 'halves'"),
         ("rotary_embedding", {"base": 0}, "base: expected a number above 0, got 0"),
+        ("alibi", {"num_heads": 0}, "num_heads: expected a positive integer, got 0"),
         ("sinusoidal_positions", {"layout": "half_split"}, "layout: expected interleaved or halves, got text"),
     ],
 )

@@ -47,22 +47,15 @@ from netspec.graph.ops.waves import SinCos
 
 PRIMITIVES: tuple[type[Op], ...] = (
     *(Constant, Exp, Log, Expm1, Log1p, Sin, Cos, Sqrt, Rsqrt, Tanh, Sigmoid, Erf, Relu, Abs, StopGradient),
-    *(Add, Sub, Mul, Div, Maximum, Minimum),
-    *(Greater, Equal, And, Or, Not, Where, Bernoulli),
-    *(NumberLike, Positions, SinCos, Array, Arange, Expand),
-    *(Matmul, Einsum, Convolution, TransposedConvolution),
-    *(MaxPool, AveragePool, AdaptiveAveragePool),
-    *(Sum, Mean, Max, ElementCount),
-    *(Reshape, Permute, Concat, Slice, Flip, Pad),
-    *(Gather, GatherAlong, Select, TopK, OneHot),
-    *(Constant, Exp, Log, Sin, Cos, Sqrt, Rsqrt, Tanh, Sigmoid, Erf, Relu, Abs, StopGradient),
     *(Add, Sub, Mul, Div, Pow, Maximum, Minimum),
     *(Greater, Equal, And, Or, Not, Where, Cast),
     *(Bernoulli, Normal, Uniform),
-    *(NumberLike, Positions, Array, Arange, Expand),
+    *(NumberLike, Positions, SinCos, Array, Arange, Expand),
+    *(Matmul, Einsum, Convolution, TransposedConvolution),
+    *(MaxPool, AveragePool, AdaptiveAveragePool),
     *(Sum, Mean, Prod, Max, Min, ArgMax, Cumsum, ElementCount),
-    *(Reshape, Permute, Concat),
-    *(Gather, Select, TopK, OneHot),
+    *(Reshape, Permute, Concat, Slice, Flip, Pad),
+    *(Gather, GatherAlong, Select, TopK, OneHot),
     Scan,
 )
 
