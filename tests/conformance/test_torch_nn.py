@@ -20,6 +20,7 @@ from netspec.backend import find_backend
 from netspec.compare.drawing import draw_cotangents, draw_weights
 from netspec.layers import LAYER_TYPES
 from netspec.spec import loads
+from tests.conformance.test_torch_arithmetic import JUDGED as ARITHMETIC
 from tests.conformance.test_torch_tensor_layers import JUDGED as TENSOR_LAYERS
 
 LIMIT = 1e-12
@@ -330,5 +331,7 @@ def test_embedding_means_what_torch_means() -> None:
 
 def test_every_layer_is_judged() -> None:
     judged = {spec.layer.removeprefix("{type: ").split(",")[0].rstrip("}") for spec in JUDGED.values()}
-    elsewhere = {"embedding", "formula"} | {name.partition("-")[0] for name in TENSOR_LAYERS}  # in tests of their own
-    assert judged | elsewhere == set(LAYER_TYPES)
+    tables = (*TENSOR_LAYERS, *ARITHMETIC)
+    elsewhere = {"embedding", "formula"} | {name.partition("-")[0] for name in tables}  # in tests of their own
+    drawn = {"random_normal", "random_uniform"}  # in tests/backends/test_random.py: no two draws are alike
+    assert judged | elsewhere | drawn == set(LAYER_TYPES)
