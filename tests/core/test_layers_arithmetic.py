@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from netspec import layers
+from netspec.analysis.index_bounds import index_bounds
 from netspec.errors import ShapeError
 from netspec.graph.builder import Builder, Entry
 from netspec.graph.graph import Origin, Value
@@ -14,6 +15,7 @@ from netspec.graph.ops import Cast, Cumsum, Sum
 from netspec.graph.types import DType, TensorType
 from netspec.layers.base import Layer
 from netspec.layers.validation import FieldsError, construct
+from netspec.spec import loads
 from tests.core.layer_graphs import B, H, Shape, T, formula, graph_of, shape_of
 
 UNARY: list[Layer] = [
@@ -88,6 +90,16 @@ def test_integers(dtype: DType) -> None:
         assert graph_of(layer, (B, 3), dtype=dtype).outputs[0].value.type.dtype == "int64"
     sums = [type(node.op) for node in graph_of(layers.Sum(), (B, 3), dtype=dtype).primitives()]
     assert sums == ([Cast, Sum] if dtype == "int32" else [Sum])
+
+
+def test_indices_are_checked_through_a_cast() -> None:
+    layer = "{type: embedding, num_embeddings: 5, embedding_dim: 2}"
+    text = "{netspec: 1, inputs: {x: {shape: [batch], dtype: %s}}, layers: [{type: cast, dtype: %s}, " + layer + "]}"
+    for given, wanted in (("int32", "int64"), ("int64", "int32")):
+        assert index_bounds(loads(text % (given, wanted)).inference) == {"x": 5}
+    flags = text.replace("num_embeddings: 5", "num_embeddings: 1") % ("bool", "int64")
+    with pytest.raises(ShapeError, match="1 is read as an index, which is below 1"):
+        loads(flags)
 
 
 def test_a_cast_to_the_same_type_is_nothing() -> None:
