@@ -11,6 +11,7 @@ from netspec.graph.types import DType, TensorType
 from netspec.layers.base import Layer, input_names
 from netspec.layers.validation import construct
 from tests.core.layer_graphs import B, H, Shape, T, W, formula, graph_of, state_of
+from tests.core.test_layers_arithmetic import FORMS as ARITHMETIC_FORMS
 from tests.core.test_layers_attention import TYPES as ATTENTION
 from tests.core.test_layers_norms import FORMS as NORM_FORMS
 from tests.core.test_layers_tensor import FORMS as TENSOR_FORMS
@@ -103,7 +104,9 @@ def test_embedding() -> None:
 def test_every_layer_is_tested_here() -> None:
     windows = {layers.Conv2d, layers.ConvTranspose2d, layers.MaxPool2d, layers.AvgPool2d}  # test_layers_windows
     own = {layers.Embedding, layers.OneHot, layers.Parameter, layers.Buffer}
-    assert {type(layer) for layer, *_ in (*FORMS, *TENSOR_FORMS)} | windows | own | ATTENTION == set(layers.LAYERS)
+    own.add(layers.Where)  # test_layers_arithmetic, as the others of its table
+    tables = (*FORMS, *TENSOR_FORMS, *ARITHMETIC_FORMS)
+    assert {type(layer) for layer, *_ in tables} | windows | own | ATTENTION == set(layers.LAYERS)
 
 
 @pytest.mark.parametrize("dtype", ["int32", "bool"])
