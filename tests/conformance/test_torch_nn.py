@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,20 +13,14 @@ import torch.nn.functional as F
 from netspec.backend import find_backend
 from netspec.layers import LAYER_TYPES
 from netspec.spec import loads
+from tests.conformance.judging import Function, Judged, close, judge
+from tests.conformance.test_torch_activations import JUDGED as ACTIVATIONS
+from tests.conformance.test_torch_arithmetic import JUDGED as ARITHMETIC
+from tests.conformance.test_torch_attention import JUDGED_TYPES as ATTENTION
+from tests.conformance.test_torch_movement import JUDGED as MOVEMENT
+from tests.conformance.test_torch_normalization import JUDGED as NORMALIZATION
 from tests.conformance.test_torch_tensor_layers import JUDGED as TENSOR_LAYERS
 from tests.conformance.test_torch_windows import JUDGED as WINDOWS
-from tests.conformance.torch_judge import Judged, close, judge
-
-
-class Function(torch.nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x)
 
 
 def same_by_hand(kernel: int, stride: int, dilation: int, lower: bool, **conv: Any) -> torch.nn.Module:
@@ -139,33 +132,6 @@ JUDGED = {
         IMAGE,
         tensors={"weight": "0.weight", "bias": "0.bias"},
     ),
-    "batch_norm": Judged("batch_norm", lambda: torch.nn.BatchNorm2d(6), IMAGE),
-    "batch_norm-training": Judged("batch_norm", lambda: torch.nn.BatchNorm2d(6), IMAGE, training=True),
-    "batch_norm-decay": Judged(
-        "{type: batch_norm, stats_decay: 0.7, eps: 0.01, affine: false}",
-        lambda: torch.nn.BatchNorm1d(5, momentum=0.3, eps=0.01, affine=False),
-        (4, 5),
-        training=True,
-    ),
-    "batch_norm-sequence": Judged("batch_norm", lambda: torch.nn.BatchNorm1d(5), (4, 5, 3), training=True),
-    "batch_norm-frozen": Judged(
-        "{type: batch_norm, frozen: true}",
-        lambda: torch.nn.BatchNorm2d(6).eval().requires_grad_(False),
-        IMAGE,
-        True,
-        frozen=True,
-    ),
-    "layer_norm": Judged("layer_norm", lambda: torch.nn.LayerNorm(8), IMAGE),
-    "layer_norm-axes": Judged(
-        "{type: layer_norm, dim: [2, 3], eps: 0.1}", lambda: torch.nn.LayerNorm((11, 8), eps=0.1), IMAGE
-    ),
-    "layer_norm-no-bias": Judged("{type: layer_norm, bias: false}", lambda: torch.nn.LayerNorm(8, bias=False), IMAGE),
-    "layer_norm-bare": Judged(
-        "{type: layer_norm, elementwise_affine: false}",
-        lambda: torch.nn.LayerNorm(8, elementwise_affine=False),
-        IMAGE,
-    ),
-    "dropout": Judged("{type: dropout, p: 0.4}", lambda: torch.nn.Dropout(0.4), (3, 7)),
     "max_pool2d": Judged("{type: max_pool2d, kernel_size: 3}", lambda: torch.nn.MaxPool2d(3), IMAGE, rounded=True),
     "max_pool2d-overlap": Judged(
         "{type: max_pool2d, kernel_size: [3, 2], stride: [2, 1], padding: 1}",
@@ -216,17 +182,6 @@ JUDGED = {
     "flatten": Judged("flatten", torch.nn.Flatten, IMAGE),
     "flatten-middle": Judged("{type: flatten, start_dim: 1, end_dim: 2}", lambda: torch.nn.Flatten(1, 2), IMAGE),
     "reshape": Judged("{type: reshape, shape: [-1, 4, 12]}", lambda: Function(lambda x: x.reshape(-1, 4, 12)), IMAGE),
-    "relu": Judged("relu", torch.nn.ReLU, (3, 7), rounded=True),
-    "leaky_relu": Judged("leaky_relu", torch.nn.LeakyReLU, (3, 7), rounded=True),
-    "leaky_relu-slope": Judged(
-        "{type: leaky_relu, negative_slope: 0.3}", lambda: torch.nn.LeakyReLU(0.3), (3, 7), rounded=True
-    ),
-    "gelu": Judged("gelu", torch.nn.GELU, (3, 7)),
-    "silu": Judged("silu", torch.nn.SiLU, (3, 7)),
-    "sigmoid": Judged("sigmoid", torch.nn.Sigmoid, (3, 7)),
-    "tanh": Judged("tanh", torch.nn.Tanh, (3, 7)),
-    "softmax": Judged("softmax", lambda: torch.nn.Softmax(-1), (3, 7), rounded=True),
-    "softmax-channels": Judged("{type: softmax, dim: 1}", lambda: torch.nn.Softmax(1), IMAGE),
     "scaled_dot_product_attention": Judged(
         "{type: scaled_dot_product_attention, from: [x, x, x]}",
         lambda: Function(lambda x: F.scaled_dot_product_attention(x, x, x)),
@@ -271,9 +226,10 @@ def test_embedding_means_what_torch_means() -> None:
 
 
 def test_every_layer_is_judged() -> None:
-    judged = {spec.layer.removeprefix("{type: ").split(",")[0].rstrip("}") for spec in JUDGED.values()}
-    elsewhere = {"embedding", "formula", "global_max_pool"} | {
-        name.partition("-")[0] for name in TENSOR_LAYERS
-    }  # in tests of their own
-    elsewhere |= {name.partition("-")[0] for name in WINDOWS}
-    assert judged | elsewhere == set(LAYER_TYPES)
+    judged = {
+        each.type for each in (*JUDGED.values(), *ACTIVATIONS.values(), *NORMALIZATION.values(), *WINDOWS.values())
+    }
+    elsewhere = {"embedding", "formula", "global_max_pool", *ATTENTION}  # in tests of their own
+    elsewhere |= {name.partition("-")[0] for name in (*TENSOR_LAYERS, *MOVEMENT, *ARITHMETIC)}
+    drawn = {"random_normal", "random_uniform"}  # in tests/backends/test_random.py: no two draws are alike
+    assert judged | elsewhere | drawn == set(LAYER_TYPES)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.conformance.torch_judge import Judged, judge
+from tests.conformance.judging import Judged, judge
 
 LINE = (3, 6, 11)
 IMAGE = (3, 6, 11, 8)

@@ -24,11 +24,22 @@ KINDS: Mapping[tuple[frozenset[str], int | None], frozenset[str]] = {
     (frozenset({"kernel"}), 2): frozenset({"linear"}),
     **{(frozenset({"kernel"}), rank + 2): frozenset({f"conv{rank}d", f"conv_transpose{rank}d"}) for rank in (1, 2, 3)},
     (frozenset({"mean", "var"}), None): frozenset({"batch_norm"}),
-    (frozenset({"scale"}), None): frozenset({"layer_norm"}),
+    (frozenset({"scale", "bias"}), None): frozenset({"layer_norm", "group_norm", "instance_norm"}),
+    (frozenset({"scale"}), None): frozenset({"layer_norm", "rms_norm"}),
+    (frozenset({"negative_slope"}), None): frozenset({"prelu"}),
     (frozenset({"embedding"}), None): frozenset({"embedding"}),
 }
 # Where the name that linen gives tells more.
-LINEN_KINDS = {"Conv": CONVOLUTIONS - TRANSPOSED, "ConvTranspose": TRANSPOSED}
+LINEN_KINDS = {
+    "Conv": CONVOLUTIONS - TRANSPOSED,
+    "ConvTranspose": TRANSPOSED,
+    "LayerNorm": frozenset({"layer_norm"}),
+    "RMSNorm": frozenset({"rms_norm"}),
+    "GroupNorm": frozenset({"group_norm", "instance_norm"}),
+    "InstanceNorm": frozenset({"instance_norm"}),
+}
+# What a role is called there, where that is another name.
+ROLES = {"negative_slope": "slope"}
 
 
 def flax_layers(tree: Mapping[Any, Any]) -> list[SourceLayer]:
@@ -76,7 +87,8 @@ def _layer(path: str, arrays: Mapping[str, Array]) -> SourceLayer:
         others = set(arrays) - names
         fits = names <= set(arrays) and others <= {"bias", "scale"}
         if fits and (rank is None or arrays["kernel"].ndim == rank):
-            kinds &= LINEN_KINDS.get(re.sub(r"_\d+$", "", path.rpartition(".")[2]), kinds)
+            told = LINEN_KINDS.get(re.sub(r"_\d+$", "", path.rpartition(".")[2]), kinds)
+            kinds = kinds & told or told
             return SourceLayer(path, path, kinds, partial(_weights, path, kinds, arrays))
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
     raise WeightsError(f"{path}: no layer of ours has arrays like its {shapes}")
@@ -86,7 +98,7 @@ def _weights(path: str, kinds: frozenset[str], arrays: Mapping[str, Array], targ
     if target.type not in kinds:
         raise WeightsError(f"{path} of Flax is no {target.type}")
     if target.type not in TRANSPOSED:
-        return arrays
+        return {ROLES.get(name, name): array for name, array in arrays.items()}
     inputs, outputs, *_ = target.call.params["weight"].shape
     kernel = arrays["kernel"]
     if inputs == outputs and kernel.size > 1:

@@ -1,7 +1,4 @@
-"""One layer against a module of torch with the same weights, in float64: a judge that shares no code with us.
-
-The layer's body is run by the NumPy reference. What a body gets wrong would otherwise be wrong on every backend alike.
-"""
+"""A layer of netspec against a module of torch.nn with the same weights: outputs, gradients, running statistics."""
 
 from __future__ import annotations
 
@@ -28,18 +25,38 @@ class Judged:
     shape: tuple[int, ...]
     training: bool = False
     rounded: bool = False
-    frozen: bool = False
     tensors: dict[str, str] = field(default_factory=dict)
+    stretch: float = 1.0  # x is multiplied by it before it is rounded
+    offset: float = 0.0  # and this is added behind
+
+    @property
+    def type(self) -> str:
+        return self.layer.removeprefix("{type: ").split(",")[0].rstrip("}")
+
+    @property
+    def frozen(self) -> bool:
+        return "frozen: true" in self.layer
 
 
-def close(found: Any, expected: torch.Tensor, what: str) -> None:
+class Function(torch.nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+def close(found: Any, expected: torch.Tensor, what: str, limit: float = LIMIT) -> None:
     reference = expected.detach().numpy()
     assert found.shape == reference.shape, what
-    assert np.abs(found - reference).max() <= LIMIT * max(np.abs(reference).max(), 1e-3), what
+    assert np.abs(found - reference).max() <= limit * max(np.abs(reference).max(), 1e-3), what
 
 
 def judge(judged: Judged) -> None:
-    """Outputs, gradients of the input and of parameters, and running statistics are torch's."""
+    """The layer's body, run by the NumPy reference in float64, gives what torch's module gives."""
     sizes = ", ".join(["batch", *map(str, judged.shape[1:])])
     entry = judged.layer if judged.layer.startswith("{") else f"{{type: {judged.layer}}}"
     spec = loads(
@@ -47,8 +64,8 @@ def judge(judged: Judged) -> None:
     )
     graph = spec.graphs.of(judged.training)
     weights = {path: values.astype("float64") for path, values in draw_weights(graph).items()}
-    x = np.random.default_rng(7).standard_normal(judged.shape)
-    x = np.round(x) if judged.rounded else x
+    x = judged.stretch * np.random.default_rng(7).standard_normal(judged.shape)
+    x = (np.round(x) if judged.rounded else x) + judged.offset
     cotangent = draw_cotangents(graph, {"batch": judged.shape[0]})["y"].astype("float64")
     model = find_backend("numpy").compile(spec.graphs, weights, "float64")
     found = model.evaluate({"x": x}, {"y": cotangent}, judged.training)
@@ -63,10 +80,11 @@ def judge(judged: Judged) -> None:
             state[judged.tensors.get(local, local)].copy_(torch.from_numpy(weights[path]))
     given = torch.from_numpy(x).requires_grad_()
     y = module(given)
-    close(found.outputs["y"], y, "output")
+    limit = LIMIT * max(1.0, judged.offset)  # that much of x is lost when the mean is taken off
+    close(found.outputs["y"], y, "output", limit)
     y.backward(torch.from_numpy(cotangent))
     assert given.grad is not None
-    close(found.gradients["input:x"], given.grad, "input gradient")
+    close(found.gradients["input:x"], given.grad, "input gradient", limit)
     trained = {local: p.grad for local, p in module.named_parameters() if p.grad is not None}
     assert set(found.gradients) == {"input:x"} | {
         path for local, path in names.items() if judged.tensors.get(local, local) in trained
@@ -74,7 +92,7 @@ def judge(judged: Judged) -> None:
     for local, path in names.items():
         gradient = trained.get(judged.tensors.get(local, local))
         if gradient is not None:
-            close(found.gradients[path], gradient, path)
+            close(found.gradients[path], gradient, path, limit)
     for path, updated in found.updates.items():
-        close(updated, state[path.removeprefix("l.")], path)
-    assert bool(found.updates) == (judged.training and not judged.frozen)
+        close(updated, state[path.removeprefix("l.")], path, limit)
+    assert bool(found.updates) == (judged.training and judged.type == "batch_norm" and not judged.frozen)
