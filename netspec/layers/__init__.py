@@ -1,4 +1,4 @@
-"""All layer types of the language: the closed union `LAYERS`, one class each."""
+"""All layer types of the language: the built-in ones in `LAYERS`, one class each, and by name in `LAYER_TYPES`."""
 
 from netspec.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
 from netspec.layers.attention import ScaledDotProductAttention
@@ -14,6 +14,7 @@ from netspec.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, 
 from netspec.layers.products import Einsum, Matmul
 from netspec.layers.rearrange import Rearrange
 from netspec.layers.reductions import Mean, Sum
+from netspec.layers.registry import LayerTypes
 from netspec.layers.regularization import Dropout
 from netspec.layers.selection import ByMode
 from netspec.layers.tensor import Add, Concat, Flatten, Mul, Reshape
@@ -32,7 +33,7 @@ LAYERS: tuple[type[Layer], ...] = (
     *(Formula, ByMode),
 )
 
-LAYER_TYPES: dict[str, type[Layer]] = {layer.model_fields["type"].default: layer for layer in LAYERS}
+LAYER_TYPES = LayerTypes({layer.model_fields["type"].default: layer for layer in LAYERS})
 
 __all__ = [
     "LAYERS",
