@@ -84,7 +84,7 @@ def _description(type: str, layer: type[Layer]) -> LayerDescription:
         family=_first_line(sys.modules[layer.__module__].__doc__),
         text=inspect.cleandoc(layer.__doc__ or "").replace("\\\n", ""),
         inputs=inputs,
-        outputs=layer.ports,
+        outputs=("0", "1", "...") if layer.numbered_ports else layer.ports,
         fields=tuple(_field(name, layer.model_fields[name]) for name in written_fields(layer)),
         refused=layer.refused,
         backends=support().get(type, dict.fromkeys(next(iter(support().values())), THIRD_PARTY)),
