@@ -12,10 +12,12 @@ import numpy as np
 
 from netspec.errors import BackendError
 from netspec.graph import ops
+from netspec_jax.arithmetic import ARITHMETIC
 from netspec_jax.convolution import convolution
 from netspec_jax.movement import MOVEMENT
 from netspec_jax.pooling import adaptive_average_pool, average_pool, max_pool
 from netspec_jax.transposed_convolution import transposed_convolution
+from netspec_jax.waves import sin_cos
 
 
 def constant(*, value: float | int | bool, dtype: str) -> float | int | bool:
@@ -85,9 +87,12 @@ def concat(*xs: Any, axis: int) -> Any:
 
 
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
+    **ARITHMETIC,
     ops.Constant: constant,
     ops.Exp: jnp.exp,
     ops.Log: jnp.log,
+    ops.Expm1: jnp.expm1,
+    ops.Log1p: jnp.log1p,
     ops.Sin: jnp.sin,
     ops.Cos: jnp.cos,
     ops.Sqrt: jnp.sqrt,
@@ -127,6 +132,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.ElementCount: element_count,
     ops.NumberLike: lambda x, *, value: jnp.asarray(value, x.dtype),
     ops.Positions: lambda x, *, axis: jnp.arange(x.shape[axis]),
+    ops.SinCos: sin_cos,
     ops.Reshape: jnp.reshape,
     ops.Permute: jnp.transpose,
     ops.Concat: concat,

@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from netspec.graph.graph import Call
 from netspec.graph.ops import Permute
-from netspec.layers.activation import LeakyRelu, Softmax
 from netspec.layers.linear import Linear
-from netspec.layers.normalization import BatchNorm
+from netspec.layers.normalization import BatchNorm, LocalResponseNorm
 from netspec.layers.parts import Chunk, Split
 from netspec.passes.channels_last import to_last
+from netspec_tensorflow.activations import ACTIVATIONS
 
 
 def linear(call: Call, x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor | None = None) -> Any:
@@ -60,20 +60,15 @@ def batch_norm(
     }
 
 
-def leaky_relu(call: Call, x: tf.Tensor) -> Any:
-    """The kernel holds the slope as a float32, so a float64 model cannot use it."""
-    assert isinstance(call.layer, LeakyRelu)
-    if x.dtype == tf.float64:
+def local_response_norm(call: Call, x: tf.Tensor) -> Any:
+    """TensorFlow's kernel: images of float32 only, as many channels on both sides, alpha for each of them."""
+    layer = call.layer
+    assert isinstance(layer, LocalResponseNorm)
+    if not call.channels_last or len(x.shape) != 4 or x.dtype != tf.float32 or layer.size % 2 == 0:
         return NotImplemented
-    return tf.nn.leaky_relu(x, call.layer.negative_slope)
-
-
-def softmax(call: Call, x: tf.Tensor) -> Any:
-    """The kernel works on the last axis; for another one TensorFlow would move the elements there and back."""
-    assert isinstance(call.layer, Softmax)
-    rank = len(x.shape)
-    last = 1 if call.channels_last else rank - 1
-    return tf.nn.softmax(x) if call.layer.dim % rank == last else NotImplemented
+    return tf.nn.local_response_normalization(
+        x, depth_radius=layer.size // 2, bias=layer.k, alpha=layer.alpha / layer.size, beta=layer.beta
+    )
 
 
 def split(call: Call, x: tf.Tensor) -> Any:
@@ -89,8 +84,8 @@ def split(call: Call, x: tf.Tensor) -> Any:
 FUSED: dict[type, Callable[..., Any]] = {
     Linear: linear,
     BatchNorm: batch_norm,
-    LeakyRelu: leaky_relu,
-    Softmax: softmax,
     Split: split,
     Chunk: split,
+    LocalResponseNorm: local_response_norm,
+    **ACTIVATIONS,
 }

@@ -20,9 +20,10 @@ from netspec.graph.dims import Size
 from netspec.graph.graph import Call, Graph, GraphPair, Node, Origin, Output, Param, Value
 from netspec.graph.ops import (
     AdaptiveAveragePool,
-    Bernoulli,
+    Cast,
     Concat,
     Convolution,
+    Cumsum,
     Einsum,
     Expand,
     Flip,
@@ -39,6 +40,7 @@ from netspec.graph.ops import (
 )
 from netspec.graph.ops.elementwise import Binary, Comparison, Logical, Unary
 from netspec.graph.ops.pooling import Pool
+from netspec.graph.ops.random import Draw
 from netspec.graph.ops.reductions import ElementCount, Reduction
 from netspec.graph.ops.sizes import NumberLike, Positions
 from netspec.graph.types import TensorType
@@ -46,7 +48,7 @@ from netspec.graph.types import TensorType
 # Both read a kernel; a transposed one's `[in, out, *kernel]` is that of the convolution whose gradient it is.
 CONVOLUTIONS = (Convolution, TransposedConvolution)
 POOLS = (Pool, AdaptiveAveragePool)
-ELEMENTWISE = (Unary, Binary, Comparison, Logical, Where, StopGradient, Bernoulli)
+ELEMENTWISE = (Unary, Binary, Comparison, Logical, Where, StopGradient, Cast, Draw)
 
 
 def channels_last_pair(pair: GraphPair) -> GraphPair:
@@ -267,6 +269,9 @@ def _rewrite_node(node: Node, scope: _Scope) -> None:
         _emit(scope, node, replace(op, axis=axis), (scope.last[x], there), last=True)
     elif isinstance(op, Einsum) and _any_last(node, scope) and node.outputs[0].type.rank == node.inputs[0].type.rank:
         _rewrite_einsum(node, op, scope)
+    elif isinstance(op, Cumsum) and _any_last(node, scope):
+        axis = to_last(node.outputs[0].type.rank).index(op.axis)
+        _emit(scope, node, Cumsum(axis), (scope.as_last(node.inputs[0]),), last=True)
     elif isinstance(op, (Reduction, ElementCount)) and _any_last(node, scope):
         _rewrite_reduction(node, op, scope)
     elif isinstance(op, (NumberLike, Positions)) and _any_last(node, scope):
