@@ -45,6 +45,10 @@ class Conv(Layer):
     """Cross-correlation over the last `spatial` axes."""
 
     spatial: ClassVar[int]
+    refused: ClassVar = {
+        "padding_mode": "write a layer in front, such as {type: pad, pad: [1, 1, 1, 1], mode: reflect}"
+    }
+
     out_channels: PositiveInt
     kernel_size: Sizes
     stride: Sizes = 1
