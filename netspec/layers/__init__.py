@@ -1,4 +1,4 @@
-"""All layer types of the language: the closed union `LAYERS`, one class each."""
+"""All layer types of the language: the built-in ones in `LAYERS`, one class each, and by name in `LAYER_TYPES`."""
 
 from netspec.layers.activation import (
     Celu,
@@ -55,6 +55,7 @@ from netspec.layers.products import Einsum, Matmul
 from netspec.layers.random import RandomNormal, RandomUniform
 from netspec.layers.rearrange import Rearrange
 from netspec.layers.reductions import ArgMax, Cumsum, LogSumExp, Max, Mean, Min, Norm, Prod, Sum, Var
+from netspec.layers.registry import LayerTypes
 from netspec.layers.regularization import AlphaDropout, Dropout, Dropout2d, StochasticDepth
 from netspec.layers.selection import ByMode
 from netspec.layers.tensor import Add, Concat, Expand, Flatten, Mul, Reshape, Unflatten
@@ -85,7 +86,7 @@ LAYERS: tuple[type[Layer], ...] = (
     *(Formula, ByMode),
 )
 
-LAYER_TYPES: dict[str, type[Layer]] = {layer.model_fields["type"].default: layer for layer in LAYERS}
+LAYER_TYPES = LayerTypes({layer.model_fields["type"].default: layer for layer in LAYERS})
 
 __all__ = [
     "LAYERS",

@@ -105,7 +105,7 @@ def _elementwise_layers() -> Mapping[str, type[Layer]]:
 
     return {
         name: layer
-        for name, layer in LAYER_TYPES.items()
+        for name, layer in LAYER_TYPES.built_in.items()
         if layer.elementwise
         and len(input_names(layer).required) == 1
         and not any(field.is_required() for field in layer.model_fields.values())

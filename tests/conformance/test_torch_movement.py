@@ -14,7 +14,7 @@ from netspec.backend import find_backend
 from netspec.errors import InputError, NetspecError
 from netspec.graph.ops import Gather
 from netspec.spec import loads
-from tests.conformance.test_torch_tensor_layers import Judged, check
+from tests.conformance.test_torch_tensor_layers import Judged, compare_with_torch
 
 Tensor = torch.Tensor
 Shapes = Mapping[str, tuple[str | int, ...]]
@@ -184,7 +184,7 @@ JUDGED = {
 
 @pytest.mark.parametrize("name", JUDGED)
 def test_layer_means_what_torch_means(name: str) -> None:
-    check(JUDGED[name])
+    compare_with_torch(JUDGED[name])
 
 
 @pytest.mark.parametrize("name", ["interpolate-linear-corners", "interpolate-cubic", "interpolate-linear-volume"])
@@ -192,7 +192,7 @@ def test_what_is_too_large_for_a_matrix_is_gathered(name: str, monkeypatch: pyte
     monkeypatch.setattr("netspec.layers.resampling._LARGEST_MATRIX", 0)
     judged = INTERPOLATED[name.removeprefix("interpolate-")]
     assert any(isinstance(node.op, Gather) for node in judged.spec.inference.primitives())
-    check(judged)
+    compare_with_torch(judged)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])

@@ -11,9 +11,7 @@ from netspec.graph.types import DType, TensorType
 from netspec.layers.base import Layer, input_names
 from netspec.layers.validation import construct
 from tests.core.layer_graphs import B, H, Shape, T, W, formula, graph_of, state_of
-from tests.core.test_layers_attention import TYPES as ATTENTION
 from tests.core.test_layers_norms import FORMS as NORM_FORMS
-from tests.core.test_layers_tensor import FORMS as TENSOR_FORMS
 
 FORMS: list[tuple[Layer, list[Shape], Shape, dict[str, tuple[str, Shape]]]] = [
     (layers.Linear(out_features=7), [(B, 5)], (B, 7), {"weight": ("param", (7, 5)), "bias": ("param", (7,))}),
@@ -98,12 +96,6 @@ def test_embedding() -> None:
         assert graph.outputs[0].value.shape == (*shape, 4)
         assert state_of(graph) == {"it.weight": ("param", (9, 4))}
         assert graph.params[0].zero_row == 2
-
-
-def test_every_layer_is_tested_here() -> None:
-    windows = {layers.Conv2d, layers.ConvTranspose2d, layers.MaxPool2d, layers.AvgPool2d}  # test_layers_windows
-    own = {layers.Embedding, layers.OneHot, layers.Parameter, layers.Buffer}
-    assert {type(layer) for layer, *_ in (*FORMS, *TENSOR_FORMS)} | windows | own | ATTENTION == set(layers.LAYERS)
 
 
 @pytest.mark.parametrize("dtype", ["int32", "bool"])

@@ -251,5 +251,8 @@ class Cast(Op):
     def elementwise(self, inputs: Types, outputs: Types) -> Size:
         return outputs[0].size
 
+    def moved(self, inputs: Types) -> tuple[int, ...]:
+        return (0,) if inputs[0].dtype in INTEGERS and self.dtype in INTEGERS else ()
+
     def index_range(self, inputs: Types) -> tuple[Size, Size] | None:
         return (0, 1) if inputs[0].dtype == "bool" and self.dtype in INTEGERS else None
