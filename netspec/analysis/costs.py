@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from netspec.analysis.sample import sample_sizes
 from netspec.graph.dims import Size, evaluate
 from netspec.graph.graph import Graph, Node
-from netspec.graph.ops import Scan
+from netspec.graph.ops import Control
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def count_costs(graph: Graph, dims: Mapping[str, int] | None = None) -> ModelCos
         for call, steps in graph.calls_and_steps()
     )
     plain = (node for node in graph.nodes if isinstance(node, Node))
-    between = _cost((node for node in plain if not isinstance(node.op, Scan)), sizes)
+    between = _cost((node for node in plain if not isinstance(node.op, Control)), sizes)
     return ModelCost(rows, sum((row.cost for row in rows), between))
 
 

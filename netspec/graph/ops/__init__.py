@@ -2,7 +2,7 @@
 
 from netspec.graph.ops.base import Op
 from netspec.graph.ops.constants import Arange, Array, Expand
-from netspec.graph.ops.control import Scan
+from netspec.graph.ops.control import Cond, Control, CustomGradient, Scan, While
 from netspec.graph.ops.einsum import Einsum
 from netspec.graph.ops.elementwise import (
     Abs,
@@ -49,7 +49,7 @@ PRIMITIVES: tuple[type[Op], ...] = (
     *(Sum, Mean, Max, ElementCount),
     *(Reshape, Permute, Concat),
     *(Gather, Select, TopK, OneHot),
-    Scan,
+    *(Scan, While, Cond, CustomGradient),
 )
 
 __all__ = [
@@ -63,9 +63,12 @@ __all__ = [
     "AveragePool",
     "Bernoulli",
     "Concat",
+    "Cond",
     "Constant",
+    "Control",
     "Convolution",
     "Cos",
+    "CustomGradient",
     "Div",
     "Einsum",
     "ElementCount",
@@ -105,4 +108,5 @@ __all__ = [
     "TopK",
     "TransposedConvolution",
     "Where",
+    "While",
 ]
