@@ -77,7 +77,7 @@ class Backend(ABC):
     @property
     def gaps(self) -> Mapping[type[Op], str]:
         """Primitives that the backend does not have, each with the reason."""
-        return CONTROL_GAPS
+        return {}
 
     @abstractmethod
     def compile(

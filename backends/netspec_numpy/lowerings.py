@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from netspec.graph import ops
-from netspec_numpy import indexing
+from netspec_numpy import control, indexing
 from netspec_numpy.bins import adaptive_average_pool
 from netspec_numpy.convolution import convolution, transposed_convolution
 from netspec_numpy.pooling import average_pool, max_pool
@@ -139,4 +139,8 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Select: indexing.select,
     ops.TopK: indexing.top_k,
     ops.OneHot: indexing.one_hot,
+    ops.Scan: control.scan,
+    ops.While: control.while_loop,
+    ops.Cond: control.cond,
+    ops.CustomGradient: control.custom_gradient,
 }

@@ -36,6 +36,7 @@ class Control(Op):
     """
 
     bodies: ClassVar[tuple[str, ...]] = ("body",)
+    exact = True  # what is computed in the bodies is what may be rounded
 
     def parts(self) -> Iterator[Any]:
         """All bodies in order."""
