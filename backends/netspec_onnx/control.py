@@ -103,9 +103,10 @@ def custom_gradient(tape: Tape, *operands: ir.Value, body: BodyFunction, backwar
 
 
 def _enter(tape: Tape, body: BodyFunction) -> None:
-    """The node that runs `body` belongs to the entry that its inputs belong to."""
-    if body.body.inputs:
-        tape.enter(body.body.inputs[0].origin)
+    """The node that runs `body` belongs to the entry that its inputs belong to, not to the last layer in it."""
+    origin = body.body.inputs[0].origin if body.body.inputs else tape.origin
+    if origin != tape.origin:
+        tape.enter(origin)
 
 
 CONTROL: Mapping[type[Op], Callable[..., Values]] = {

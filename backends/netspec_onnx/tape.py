@@ -70,9 +70,7 @@ class Tape:
 
         Each output is a value of its own, made inside: another one passes an Identity.
         """
-        outer, origin = self.nodes, self.origin
-        self.nodes = []
-        self.enter(origin)
+        outer, self.nodes = self.nodes, []
         outputs: list[ir.Value] = []
         for value, type in zip(record(), types, strict=True):
             made = value if value.producer() in self.nodes and value not in outputs else self.op("Identity", value)
@@ -81,7 +79,6 @@ class Tape:
             outputs.append(made)
         inner = ir.Graph(inputs, outputs, nodes=self.nodes, name=name)
         self.nodes = outer
-        self.enter(origin)
         return inner
 
     def element_type(self, dtype: DType) -> ir.DataType:
