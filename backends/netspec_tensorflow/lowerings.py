@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from netspec.graph import ops
+from netspec_tensorflow.control import CONTROL
 from netspec_tensorflow.convolution import convolution
 from netspec_tensorflow.pooling import adaptive_average_pool, average_pool, max_pool
 from netspec_tensorflow.transposed_convolution import transposed_convolution
@@ -125,4 +126,5 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Select: select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,
+    **CONTROL,
 }
