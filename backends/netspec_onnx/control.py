@@ -47,9 +47,7 @@ def scan(
     return tape.ops("Scan", carried + len(stack_axes), *firsts, *walked, **attributes)
 
 
-def while_loop(
-    tape: Tape, *inputs: ir.Value, body: BodyFunction, carried: int, condition: int, limit: int
-) -> Values:
+def while_loop(tape: Tape, *inputs: ir.Value, body: BodyFunction, carried: int, condition: int, limit: int) -> Values:
     """Loop, whose body also reads the number of the turn and the condition, and gives the next condition."""
     firsts, same = inputs[:carried], inputs[carried:]
     types = body.body.output_types
@@ -74,9 +72,7 @@ def cond(tape: Tape, which: ir.Value, *operands: ir.Value, branches: tuple[BodyF
     return _choice(tape, number, operands, branches, 1)
 
 
-def _choice(
-    tape: Tape, number: ir.Value, operands: Values, branches: Sequence[BodyFunction], following: int
-) -> Values:
+def _choice(tape: Tape, number: ir.Value, operands: Values, branches: Sequence[BodyFunction], following: int) -> Values:
     """The first of the branches where `number` is below `following`, else one of the others."""
     first, *others = branches
     if not others:

@@ -55,7 +55,11 @@ def scan(
 
 
 def _unrolled(
-    step: Callable[..., tuple[Values, Values]], steps: int, slices: Sequence[Sequence[Any]], carry: Values, reverse: bool
+    step: Callable[..., tuple[Values, Values]],
+    steps: int,
+    slices: Sequence[Sequence[Any]],
+    carry: Values,
+    reverse: bool,
 ) -> tuple[Values, list[tuple[Any, ...]]]:
     token = _copies.set(_copies.get() * steps)
     try:
