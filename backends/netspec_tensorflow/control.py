@@ -1,4 +1,8 @@
-"""Control flow on TensorFlow: scan, while, cond, and gradients that a spec gives itself."""
+"""Control flow on TensorFlow: scan, while, cond, and gradients that a spec gives itself.
+
+XLA compiles all of it where the user asks, but not the gradients of branches, nor of loops over symbolic sizes: of
+TensorFlow's optionals it knows nothing, and in a loop it wants all sizes known.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +52,18 @@ def scan(
         return (*lasts, *(tf.stack(row, axis) for row, axis in zip(rows, stack_axes, strict=True)))
     walked = [_move(x, axis, 0) for x, axis in zip(sliced, slice_axes, strict=True)]
     types = [type_of(result.dtype) for result in body.body.output_types[carried:]]
-    lasts, rows = _looped(step, walked, firsts, types, reverse)
-    for row in rows:
-        row.set_shape([steps, *row.shape[1:]])
-    return (*lasts, *(_move(row, 0, axis) for row, axis in zip(rows, stack_axes, strict=True)))
+    lasts, stacks = _looped(step, walked, firsts, types, reverse)
+    for stack in stacks:
+        stack.set_shape([steps, *stack.shape[1:]])
+    return (*lasts, *(_move(stack, 0, axis) for stack, axis in zip(stacks, stack_axes, strict=True)))
 
 
 def _unrolled(
-    step: Callable[..., tuple[Values, Values]], steps: int, slices: Sequence[Sequence[Any]], carry: Values, reverse: bool
+    step: Callable[..., tuple[Values, Values]],
+    steps: int,
+    slices: Sequence[Sequence[Any]],
+    carry: Values,
+    reverse: bool,
 ) -> tuple[Values, list[tuple[Any, ...]]]:
     token = _copies.set(_copies.get() * steps)
     try:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
 import netspec
 import netspec_tensorflow
-from tests.backends.control_graphs import CALLS, NOISY, agree, assert_drawn_anew, control, inputs
+from tests.backends.control_graphs import CALLS, NOISY, agree, assert_drawn_anew, control
 from tests.backends.graphs import assert_close
 from tests.backends.tensorflow_graphs import compiled
 
@@ -67,23 +66,6 @@ def test_xla_and_a_saved_model(tmp_path: Path) -> None:
         for form in (jitted, loaded):
             for name, y in form(*native_tensors(call)).items():
                 assert_close(y.numpy(), expected[name].numpy(), 1e-5)
-
-
-def test_gradients_under_xla() -> None:
-    """Loops of a size that is known only while XLA compiles."""
-    model = compiled(control(), "float64")
-    call = {name: x.astype(float) if x.dtype.kind == "f" else x for name, x in inputs().items()}
-    variables = model.native.trainable_variables
-
-    def gradients(*given: Any) -> Any:
-        with tf.GradientTape() as tape:
-            outputs = model.native(*given)
-            total = tf.add_n([tf.reduce_sum(tf.sin(y)) for y in outputs.values() if y.dtype.is_floating])
-        return tape.gradient(total, variables)
-
-    plain, jitted = (tf.function(gradients, jit_compile=xla)(*native_tensors(call)) for xla in (False, True))
-    for one, other in zip(plain, jitted, strict=True):
-        assert_close(other.numpy(), one.numpy(), 1e-10)
 
 
 def test_each_turn_draws_anew() -> None:
