@@ -14,11 +14,14 @@ import tensorflow as tf
 
 from netspec.backend import BodyFunction
 from netspec.graph import ops
+from netspec.graph.graph import all_primitives
 
 Values = tuple[Any, ...]
 Body = Callable[..., Sequence[Any]]
 
+# More steps than 64 traced for seconds and ran no faster; nor do steps of many primitives.
 MAX_UNROLLED = 64
+MAX_PRIMITIVES = 1000
 # How many copies of what is traced now stand in the graph: of loops within loops, not all can be unrolled.
 _copies: ContextVar[int] = ContextVar("copies", default=1)
 
@@ -46,7 +49,7 @@ def scan(
         results = _tensors(body(*slices, *carry, *same))
         return _of_shapes(results[:carried], carry), results[carried:]
 
-    if steps is not None and steps * _copies.get() <= MAX_UNROLLED:
+    if steps is not None and _is_small(body, steps * _copies.get()):
         slices = [tf.unstack(x, axis=axis) for x, axis in zip(sliced, slice_axes, strict=True)]
         lasts, rows = _unrolled(step, steps, slices, firsts, reverse)
         return (*lasts, *(tf.stack(row, axis) for row, axis in zip(rows, stack_axes, strict=True)))
@@ -56,6 +59,11 @@ def scan(
     for stack in stacks:
         stack.set_shape([steps, *stack.shape[1:]])
     return (*lasts, *(_move(stack, 0, axis) for stack, axis in zip(stacks, stack_axes, strict=True)))
+
+
+def _is_small(body: BodyFunction, copies: int) -> bool:
+    count = sum(1 for _ in all_primitives(body.body.nodes))
+    return copies <= MAX_UNROLLED and copies * count <= MAX_PRIMITIVES
 
 
 def _unrolled(
