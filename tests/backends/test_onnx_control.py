@@ -19,7 +19,7 @@ from tests.backends.control_graphs import CALLS, control, inputs
 from tests.backends.graphs import Arrays, assert_close, draw_weights
 from tests.backends.onnx_graphs import check, operators, reference
 
-# The weight is read in the steps alone; `unused` is not read at all.
+# The weight is read in the steps alone, `unused` is not read at all, and `act` is given twice.
 RNN = """
 netspec: 1
 inputs: {words: {shape: [batch, time, 3]}, state: {shape: [batch, 4]}}
@@ -34,7 +34,7 @@ layers:
       - {name: sum, type: add, from: [up, h]}
       - {name: unused, type: sigmoid}
       - {name: act, type: tanh, from: sum}
-    outputs: {h: act, all: act, same: h}
+    outputs: {h: act, all: act}
 outputs: {last: "rnn:h", all: "rnn:all"}
 """
 
@@ -95,7 +95,7 @@ def test_names_are_those_of_the_entries(tmp_path: Path) -> None:
     model = onnx.load(tmp_path / "rnn.onnx")
     outer, inner = _graphs(model.graph)
     assert [node.name for node in outer.node] == ["first", "rnn"]
-    assert [node.name for node in inner.node] == ["rnn.up", "rnn.sum", "rnn.act", "rnn/Identity", "rnn/Identity_1"]
+    assert [node.name for node in inner.node] == ["rnn.up", "rnn.sum", "rnn.act", "rnn/Identity"]
     assert [value.name for value in inner.input] == ["rnn/carried", "rnn/slice"]
     assert {tensor.name for tensor in outer.initializer} == {"rnn.up.weight", "rnn.up.bias"}
 
