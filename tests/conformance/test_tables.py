@@ -51,9 +51,8 @@ def test_fused_forms_are_of_known_layers(backend: str) -> None:
 
 def test_every_layer_and_primitive_occurs_in_the_cases() -> None:
     graphs = [row.spec.graphs.of(row.training) for row in rows()]
-    assert {type(call.layer) for graph in graphs for call in graph.calls()} == set(LAYERS)
-    # No backend runs a scan yet: it has tests of its own, in tests/core/test_scan.py.
-    run = {type(node.op) for graph in graphs for node in graph.primitives()}
+    assert {type(call.layer) for graph in graphs for call in graph.all_calls()} == set(LAYERS)
+    run = {type(node.op) for graph in graphs for node in graph.all_primitives()}
     assert run == set(PRIMITIVES)
 
 
