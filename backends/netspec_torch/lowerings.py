@@ -17,6 +17,7 @@ from netspec.backend import Lowerings
 from netspec.graph import ops
 from netspec.graph.ops.einsum import pairwise
 from netspec.graph.ops.products import Pairs, SamePadding, window_size
+from netspec_torch import recorded
 
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 _TRANSPOSED_CONVOLUTIONS = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d, 3: torch.conv_transpose3d}
@@ -296,4 +297,9 @@ LOWERINGS: Lowerings = {
     ops.Select: _select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,
+    # They get the tape first that the others need not see.
+    ops.Scan: recorded.scan,
+    ops.While: recorded.while_loop,
+    ops.Cond: recorded.cond,
+    ops.CustomGradient: recorded.custom_gradient,
 }

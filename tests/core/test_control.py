@@ -96,8 +96,8 @@ def test_arguments_go_to_the_params_of_the_gradient_too() -> None:
     text = text.replace("type: relu}", "type: formula, expr: k * x}")
     model = netspec.build(spec(text + "  - {type: Own, from: x, k: 5}\n"), "numpy", dtype="float64")
     cotangent = {"output": np.full((2, 4), 3.0)}
-    inputs = {"x": np.ones((2, 4)), "flag": np.array(True), "which": np.array(0)}
-    assert (model.gradients(**inputs, cotangent=cotangent, inputs=True)["input:x"] == 15).all()
+    inputs = (np.ones((2, 4)), np.array(True), np.array(0))
+    assert (model.gradients(*inputs, cotangent=cotangent, inputs=True)["input:x"] == 15).all()
 
 
 def test_the_sigmoid_of_the_zoo_has_the_gradient_of_the_built_in_one() -> None:
