@@ -19,6 +19,8 @@ FLOAT_TYPES: dict[FloatType, ir.DataType] = {
     "float64": ir.DataType.DOUBLE,
 }
 
+Lowering = Callable[..., ir.Value | tuple[ir.Value, ...]]
+
 
 class Tape:
     """Records nodes in order, each with the entry of the spec that it belongs to.
