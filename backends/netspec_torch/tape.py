@@ -103,7 +103,7 @@ class Tape:
         def arange(**attributes: Any) -> Any:
             return lowerings[Arange](**attributes, like=self._like)
 
-        forms = {op: partial(form, self) for op, form in lowerings.items() if issubclass(op, Control)}
+        forms: Lowerings = {op: partial(form, self) for op, form in lowerings.items() if issubclass(op, Control)}
         table: Lowerings = {**lowerings, Array: array, Arange: arange, **forms}
         results = run(graph, table, fused, inputs, state, size_of)
         for path, value in results.updates.items():
@@ -146,7 +146,7 @@ class Tape:
 
     def apply(self, function: Callable[..., Any], arguments: tuple[Any, ...], outputs: int) -> tuple[fx.Proxy, ...]:
         """The call of a function that gives a tuple of `outputs` values."""
-        result = self._tracer.create_proxy("call_function", function, arguments, {})
+        result: Any = self._tracer.create_proxy("call_function", function, arguments, {})
         found = tuple(result[number] for number in range(outputs))
         self._droppable += found
         return found
@@ -159,7 +159,7 @@ class Tape:
                 self._graph.erase_node(proxy.node)
         code = self._graph.python_code("self")
         _, body = code.src[code.src.index("def forward(") :].split("\n", 1)
-        functions = {name: value for name, value in code.globals.items() if inspect.isroutine(value)}
+        functions: dict[str, Any] = {name: value for name, value in code.globals.items() if inspect.isroutine(value)}
 
         def define(match: re.Match[str]) -> str:
             inner = self._texts.get(int(match[2]))
