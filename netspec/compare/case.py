@@ -69,11 +69,11 @@ def _rounded_to(dtype: FloatType, weights: Arrays) -> Arrays:
 
 
 def evaluate_reference(case: Case, dtype: FloatType) -> Reference:
-    """The float64 reference of a case; to judge float32, also how far float32 roundings move it."""
+    """The float64 reference of a case, which also tells how far float32 roundings move it: at once to judge float32."""
     backend = find_backend(REFERENCE)
     backend.check(case.graphs)
     exact = backend.compile(case.graphs, case.weights, "float64").evaluate(case.inputs, *_asked(case))
-    return reference(case.graph, case.sizes, exact, _rounded(case, backend) if dtype == "float32" else ())
+    return reference(case.graph, case.sizes, exact, lambda: _rounded(case, backend), dtype)
 
 
 def _rounded(case: Case, backend: Backend) -> Iterator[Evaluation]:
