@@ -1,4 +1,4 @@
-"""Tensors that are zero but for roundings are judged by the terms that cancel in them, and mistakes there still show."""
+"""Tensors that are zero but for roundings are judged by the terms that cancel in them; mistakes still show."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def test_a_tensor_that_does_not_cancel_is_judged_as_ever() -> None:
 
 
 def test_a_planted_mistake_shows_where_everything_cancels(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The product in float32 is wrong by 1e-8 of the terms: next to nothing in float32, and much in float64.
+    # Terms in float32 are wrong by 1e-8: their sum is too, where it should be 0.
     monkeypatch.syspath_prepend(MUTANTS)
     mutant = importlib.import_module("netspec_mutants").Mutant
-    chosen = [mutant("torch", "linear_single"), mutant("torch", "nothing")]
+    chosen = [mutant("torch", "layer_norm_single"), mutant("torch", "nothing")]
     report = netspec.verify(loads(CANCELLING), chosen, dtype="float64")
     assert [row.agree for row in report.backends.values()] == [False, True]
