@@ -24,8 +24,8 @@ class TensorError:
     """One tensor that was compared: `error` is max |a - b| over the scale, `limit` what is allowed.
 
     `kind` is output, gradient or buffer. `floored` says that the scale is the floor of all gradients, `ill` that the
-    tensor moves by more than 1000 roundings when its inputs move by one (float32 only), `cancelled` that the scale is
-    that of the numbers which cancel in it (float64 only).
+    tensor moves by more than 1000 roundings when its inputs move by one (float32 only), `cancelled` that it is next to
+    nothing beside the numbers which cancel in it: in float64 the scale is theirs then.
     """
 
     name: str

@@ -13,7 +13,8 @@ on inputs, weights and every number that is computed, forwards and backwards: ac
 `16 * sqrt(max(1, n / 1024)) * s + 32 * u`, n the longest reduction. Noise on inputs and weights alone is not enough: it
 misses what a program must lose that subtracts a mean of 1e4 (error 1.6e-3 in torch, limit 5e-6), and the rounding
 noise that is the gradient of a bias before batch_norm. A tensor with s > 1000 u is ill-conditioned: its float32 error
-says little, and the report lists it.
+says little, and the report lists it; unless it is zero in exact arithmetic, at most 1e-13 s / u in float64, which is
+counted with those that cancel.
 """
 
 from __future__ import annotations
@@ -97,8 +98,10 @@ class Reference:
             terms = TERMS_FLOOR * self.terms().get(key, 0.0)
             if terms > scale:
                 return TensorError(name, kind, difference / terms, limit, cancelled=True)
-        ill = dtype != "float64" and self.sensitivity[key] > ILL_CONDITIONED
-        return TensorError(name, kind, difference / scale, limit, key in self.floored, ill)
+        moves = dtype != "float64" and self.sensitivity[key] > ILL_CONDITIONED
+        zero = moves and _largest(expected) <= FLOAT64_LIMIT * TERMS_FLOOR * self.sensitivity[key] * scale / UNIT_ROUNDOFF
+        ill = moves and not zero
+        return TensorError(name, kind, difference / scale, limit, key in self.floored, ill, cancelled=zero)
 
 
 def tensors_of(evaluation: Evaluation) -> dict[Key, NDArray[Any]]:
