@@ -99,7 +99,9 @@ class Reference:
             if terms > scale:
                 return TensorError(name, kind, difference / terms, limit, cancelled=True)
         moves = dtype != "float64" and self.sensitivity[key] > ILL_CONDITIONED
-        zero = moves and _largest(expected) <= FLOAT64_LIMIT * TERMS_FLOOR * self.sensitivity[key] * scale / UNIT_ROUNDOFF
+        zero = (
+            moves and _largest(expected) <= FLOAT64_LIMIT * TERMS_FLOOR * self.sensitivity[key] * scale / UNIT_ROUNDOFF
+        )
         ill = moves and not zero
         return TensorError(name, kind, difference / scale, limit, key in self.floored, ill, cancelled=zero)
 

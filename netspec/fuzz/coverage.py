@@ -15,7 +15,7 @@ Kind = tuple[int, str]  # rank and dtype
 
 @dataclass
 class Coverage:
-    """Counts over graphs. Layer B can follow A where A gave, in some graph, a rank and dtype that B took in some graph."""
+    """Counts over graphs. B can follow A where A gave, in some graph, a rank and dtype that B took in some graph."""
 
     layers: Counter[str] = field(default_factory=Counter)
     pairs: set[tuple[str, str]] = field(default_factory=set)

@@ -9,8 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from netspec.analysis.index_bounds import index_bounds
 from netspec.errors import NetspecError
 from netspec.graph.dims import evaluate
+from netspec.graph.graph import Graph
+from netspec.graph.types import INTEGERS
 from netspec.spec import Spec, loads
 
 Entry = dict[str, Any]
@@ -54,15 +57,18 @@ class Draft:
         return f"{stem}{self._count}"
 
     def read(self, spec: Mapping[str, Any]) -> Spec | None:
-        """The spec that the front end makes of plain data, with both graphs; None where it refuses."""
+        """The spec that the front end makes of plain data, with both graphs; None where it refuses.
+
+        Or where an integer input holds no index: nobody could say what numbers to give it.
+        """
         self.trials += 1
         try:
             loaded = loads(json.dumps(spec), file="draft.json")
-            _ = loaded.graphs
+            pair = loaded.graphs
         except NetspecError:
             self.refused += 1
             return None
-        return loaded
+        return None if _unbounded(pair.inference) or _unbounded(pair.training) else loaded
 
     def add(self, entries: Sequence[Entry], references: Iterable[str], inputs: Mapping[str, Any] | None = None) -> bool:
         """Append entries (and inputs), and hold the values that `references` name; False where the spec is refused."""
@@ -118,6 +124,16 @@ class Draft:
             if self.add([entry], [name]):
                 return self.values[-1]
         return self.add_input([size if isinstance(size, int) or size.isidentifier() else 3 for size in shape], dtype)
+
+
+def _unbounded(graph: Graph) -> bool:
+    """Whether some integers that are read are not indices of anything."""
+    integers = {entry.name: entry.value for entry in graph.inputs if entry.value.type.dtype in INTEGERS}
+    if not integers:
+        return False
+    read = {value for node in graph.nodes for value in node.inputs} | {output.value for output in graph.outputs}
+    bounded = index_bounds(graph)
+    return any(value in read and name not in bounded for name, value in integers.items())
 
 
 def written_shape(shape: Iterable[int | str]) -> list[int | str]:

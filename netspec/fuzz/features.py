@@ -11,12 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 from netspec.fuzz.draft import Draft, Entry, Held
-from netspec.fuzz.references import changed, changed_entry, names_of, references_of
+from netspec.fuzz.references import changed_entry, names_of, names_read, references_of
 from netspec.layers import LAYER_TYPES
 
 Feature = Callable[[Draft], dict[str, Any] | None]
 # What has weights in most cases: what is shared, tied, frozen and started otherwise.
-INITIALIZERS = ("ones", {"type": "normal", "std": 0.4}, {"type": "uniform", "low": -0.5, "high": 0.75}, "xavier_uniform")
+INITIALIZERS = (
+    "ones",
+    {"type": "normal", "std": 0.4},
+    {"type": "uniform", "low": -0.5, "high": 0.75},
+    "xavier_uniform",
+)
 
 
 def apply_features(draft: Draft, count: int) -> None:
@@ -34,12 +39,16 @@ def _layers(draft: Draft, single: bool = False) -> list[Entry]:
     return [entry for entry in found if isinstance(entry.get("from"), str)] if single else found
 
 
-def _with(draft: Draft, entry: Entry, new: Entry | None = None, **keys: Any) -> dict[str, Any]:
-    """The spec with one entry replaced, or given further keys."""
+def _with(draft: Draft, entry: Entry, **keys: Any) -> dict[str, Any]:
+    """The spec with one entry given further keys."""
+    return _replaced(draft, entry, {**entry, **keys})
+
+
+def _replaced(draft: Draft, entry: Entry, new: Entry) -> dict[str, Any]:
     spec = copy.copy(draft.spec)
     place = next(place for place, each in enumerate(draft.layers) if each is entry)
     spec["layers"] = list(draft.layers)
-    spec["layers"][place] = {**entry, **keys} if new is None else new
+    spec["layers"][place] = new
     return spec
 
 
@@ -55,7 +64,11 @@ def _keeps_type(draft: Draft, entry: Entry) -> bool:
 
 def frozen(draft: Draft) -> dict[str, Any] | None:
     found = _layers(draft)
-    return _with(draft, draft.rng.choice(found), frozen=draft.rng.choice((True, True, False, "weights"))) if found else None
+    return (
+        _with(draft, draft.rng.choice(found), frozen=draft.rng.choice((True, True, False, "weights")))
+        if found
+        else None
+    )
 
 
 def freeze(draft: Draft) -> dict[str, Any]:
@@ -75,12 +88,16 @@ def init(draft: Draft) -> dict[str, Any] | None:
 
 def defaults(draft: Draft) -> dict[str, Any] | None:
     """A field of an entry moves to where it holds for all entries of the type."""
-    fields = [(entry, key) for entry in _layers(draft) for key in entry if key in LAYER_TYPES[entry["type"]].model_fields]
-    fields = [(entry, key) for entry, key in fields if key != "type" and key != "value" and entry["type"] != "parameter"]
+    fields = [
+        (entry, key) for entry in _layers(draft) for key in entry if key in LAYER_TYPES[entry["type"]].model_fields
+    ]
+    fields = [
+        (entry, key) for entry, key in fields if key != "type" and key != "value" and entry["type"] != "parameter"
+    ]
     if not fields or "defaults" in draft.spec:
         return None
     entry, key = draft.rng.choice(fields)
-    spec = _with(draft, entry, {each: value for each, value in entry.items() if each != key})
+    spec = _replaced(draft, entry, {each: value for each, value in entry.items() if each != key})
     return {**spec, "defaults": {entry["type"]: {key: entry[key]}}}
 
 
@@ -125,13 +142,15 @@ def repeat(draft: Draft) -> dict[str, Any] | None:
         return _with(draft, entry, repeat=draft.rng.choice((1, 2, 3)))
     inner = {key: value for key, value in entry.items() if key not in ("name", "from")}
     second = draft.rng.choice(({"type": "identity"}, "tanh", {"type": "formula", "expr": "x * 0.5 + i"}))
-    return _with(draft, entry, {"name": entry["name"], "from": entry["from"], "repeat": 2, "layers": [inner, second]})
+    return _replaced(
+        draft, entry, {"name": entry["name"], "from": entry["from"], "repeat": 2, "layers": [inner, second]}
+    )
 
 
 def parallel(draft: Draft) -> dict[str, Any] | None:
     """Several copies beside each other, and what joins them again."""
     found = [e for e in _layers(draft, single=True) if not {"repeat", "tie", "if"} & set(e)]
-    found = [e for e in found if e["type"] not in ("buffer",) and _float(draft, e["name"])]
+    found = [e for e in found if e["type"] != "buffer" and _float(draft, e["name"])]
     if not found:
         return None
     entry, several = draft.rng.choice(found), draft.name("several")
@@ -221,13 +240,11 @@ def group(draft: Draft) -> dict[str, Any] | None:
 
 
 def _read_by_outputs(draft: Draft) -> set[str]:
-    found: set[str] = set()
-    changed(draft.spec["outputs"], lambda reference: found.add(reference.partition(":")[0]) or reference)
-    return found
+    return names_read(draft.spec["outputs"])
 
 
 def unnamed(draft: Draft) -> dict[str, Any] | None:
-    """An entry that reads the one before it says so by saying nothing; one that only its neighbour reads has no name."""
+    """An entry that reads the one before it need not say so, and one that only its neighbour reads needs no name."""
     spec = copy.copy(draft.spec)
     spec["layers"] = [dict(entry) if isinstance(entry, dict) else entry for entry in draft.layers]
     last: str | None = None

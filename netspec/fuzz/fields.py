@@ -147,7 +147,7 @@ def _constraint(constraints: Any, name: str) -> Any:
 
 
 def _bounds(constraints: Any, low: float, high: float) -> tuple[Any, Any]:
-    step = 0 if isinstance(low, float) else 1
+    step = 1 if type(low) is int else 0
     below, least, above, most = (_constraint(constraints, name) for name in ("gt", "ge", "lt", "le"))
     low = low if below is None else below + step
     high = high if above is None else above - step
@@ -168,4 +168,4 @@ def _tuple(parts: tuple[Any, ...], constraints: Any, c: Context) -> Any:
     most = _constraint(constraints, "max_length") or max(c.rank, 1)
     count = c.rng.randint(min(least, most), max(min(most, max(c.rank, 1)), least))
     drawn = [draw(parts[0], [], c) for _ in range(count)]
-    return list(dict.fromkeys(drawn)) if all(isinstance(each, int) for each in drawn) else drawn
+    return list(dict.fromkeys(drawn)) if all(type(each) is int for each in drawn) else drawn

@@ -64,7 +64,9 @@ def generate(seed: int, number: int, types: Sequence[str] | None = None) -> Fuzz
     _end(draft)
     apply_features(draft, rng.choice((0, 2, 4, 6)))
     style: Style = rng.choices(("yaml", "json", "flow"), (6, 1, 2))[0]
-    symbols = sorted({size for held in draft.spec["inputs"].values() for size in held["shape"] if isinstance(size, str)})
+    symbols = sorted(
+        {size for held in draft.spec["inputs"].values() for size in held["shape"] if isinstance(size, str)}
+    )
     dims = {symbol: rng.choice(SYMBOL_SIZES) for symbol in symbols} if rng.random() < 0.6 else {}
     whole = rng.random() < 0.2
     return FuzzedGraph(seed, number, draft.spec, written(draft.spec, style), style, dims, whole)
@@ -82,7 +84,9 @@ def _end(draft: Draft) -> None:
     draft.spec["outputs"] = {f"o{place}": reference for place, reference in enumerate(chosen)}
     needed = read | names_read(draft.spec["outputs"])
     draft.spec["inputs"] = {name: held for name, held in draft.spec["inputs"].items() if name in needed}
-    draft.values = [held for held in draft.values if held.reference not in draft.spec["inputs"] or held.reference in needed]
+    draft.values = [
+        held for held in draft.values if held.reference not in draft.spec["inputs"] or held.reference in needed
+    ]
 
 
 def written(spec: Mapping[str, Any], style: Style) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,26 +121,27 @@ def _thawed(entry: Any) -> Any:
 
 def samples(mode: Mode, data: Mapping[str, Any]) -> str | None:
     """Each sample of the batch alone gives its row, for the outputs that no layer above mixes samples in."""
-    case, graph = mode.case, mode.spec.inference
-    kept = unmixed_outputs(graph)
+    case = mode.case
+    kept = unmixed_outputs(mode.spec.inference)
     batch = case.sizes.get("batch", 1)
     if not kept or batch == 1:
         return None
+    outputs = {name: reference for name, reference in data["outputs"].items() if name in kept}
+    spec = loads(written({**data, "outputs": outputs}, "yaml"))
+    graph = spec.inference
     batched = [entry.name for entry in graph.inputs if entry.value.shape and str(entry.value.shape[0]) == "batch"]
-    whole = _outputs(mode)
+    whole = _run(spec, case.weights, case.inputs, None).outputs
     for sample in range(batch):
-        one = {
-            name: array[sample : sample + 1] if name in batched else array for name, array in case.inputs.items()
-        }
-        alone = _run(mode.spec, case.weights, one, None).outputs
-        wrong = _difference({name: alone[name] for name in kept}, {name: whole[name][sample : sample + 1] for name in kept})
+        one = {name: array[sample : sample + 1] if name in batched else array for name, array in case.inputs.items()}
+        alone = _run(spec, case.weights, one, None).outputs
+        wrong = _difference(alone, {name: array[sample : sample + 1] for name, array in whole.items()})
         if wrong is not None:
             return f"sample {sample}: {wrong}"
     return None
 
 
 def unmixed_outputs(graph: Graph) -> list[str]:
-    """Outputs `[batch, ...]` of layers that keep samples apart by what they are: no field of theirs names a dimension."""
+    """Outputs `[batch, ...]` of layers that keep samples apart whatever their fields: none names a dimension."""
     apart = {entry.value for entry in graph.inputs if entry.value.shape and str(entry.value.shape[0]) == "batch"}
     for call in graph.calls():
         fields = LAYER_TYPES[call.layer.type].model_fields

@@ -33,8 +33,9 @@ def _candidates(draft: Draft, type: str, how: Recipe, before: Held | None) -> li
     names = input_names(LAYER_TYPES[type])
     if not names.required and not names.variadic and type != "formula":
         return [None]
-    if how.source is not None:
-        return [lambda: how.source(Context(draft, None))]  # type: ignore[misc]  # it is not None, said above
+    source = how.source
+    if source is not None:
+        return [lambda: source(Context(draft, None))]
     fitting = [held for held in draft.values if held.rank in how.ranks and held.dtype in how.dtypes]
     first = [before] if before in fitting else []
     others = [draft.rng.choice(fitting)] if fitting and draft.rng.random() < 0.5 else []
@@ -67,7 +68,9 @@ def _entry(draft: Draft, type: str, how: Recipe, x: Held | None) -> Held | None:
     names = input_names(layer)
     if x is not None and how.domain != "any":
         guard = draft.name("guard")
-        if not draft.add([{"name": guard, "type": "formula", "expr": GUARDS[how.domain], "from": x.reference}], [guard]):
+        if not draft.add(
+            [{"name": guard, "type": "formula", "expr": GUARDS[how.domain], "from": x.reference}], [guard]
+        ):
             return None
         x = draft.values[-1]
     context = Context(draft, x)
@@ -100,7 +103,11 @@ def _written_inputs(type: str, x: Held, c: Context, variadic: bool, required: tu
     if not others:
         return x.reference
     if variadic:
-        return c.rng.sample([x.reference, *others.values()], len(others) + 1) if type != "einsum" else [x.reference, *others.values()]
+        return (
+            c.rng.sample([x.reference, *others.values()], len(others) + 1)
+            if type != "einsum"
+            else [x.reference, *others.values()]
+        )
     named = {required[0]: x.reference, **others}
     if set(named) == set(required) and c.rng.random() < 0.5:
         return [named[name] for name in required]

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from netspec.fuzz.draft import Held, written_shape
 from netspec.fuzz.fields import ABSENT, SIZES, Context, Maker
+from netspec.graph.types import INTEGERS
 
 ANY_RANK = (1, 2, 3, 4, 5)
-INTEGERS = ("int64", "int32")
 Partner = Callable[[Context], Held]
 
 
@@ -173,8 +173,15 @@ ONE_INPUT = (
     *("x * x.shape[0]", "where(x <= 0 or not x > 1, x, 2)", "x // 1 if false else x"),
 )
 TWO_INPUTS = (
-    *("a * b", "a - b", "maximum(a, b)", "where(a > b, a, b * 0.5)", "a / (abs(b) + 1)", "silu(a) * b - 2 * tanh(a + b)"),
-    *("where(a == b, 1, a) + min(a, b)",),
+    *(
+        "a * b",
+        "a - b",
+        "maximum(a, b)",
+        "where(a > b, a, b * 0.5)",
+        "a / (abs(b) + 1)",
+        "silu(a) * b - 2 * tanh(a + b)",
+    ),
+    *("min(a, b) + a",),
 )
 
 
@@ -198,10 +205,11 @@ def _output_size(c: Context) -> Any:
 
 
 SMALL_OUTPUTS = (1, 1, 2, 3, 5)
-EACH_RANK = range(2, 6)
 RECIPES: Mapping[str, Recipe] = {
     "linear": Recipe((2, 3, 4), strict=True),
-    "embedding": Recipe((1, 2, 3), INTEGERS, strict=True, fields={"num_embeddings": lambda c: c.rng.choice((8, 11, 40))}),
+    "embedding": Recipe(
+        (1, 2, 3), INTEGERS, strict=True, fields={"num_embeddings": lambda c: c.rng.choice((8, 11, 40))}
+    ),
     "conv2d": Recipe((4,), strict=True),
     "conv_transpose2d": Recipe((4,), strict=True),
     "adaptive_avg_pool2d": Recipe((4,), strict=True, fields={"output_size": _output_size}),
@@ -227,7 +235,9 @@ RECIPES: Mapping[str, Recipe] = {
     "flatten": Recipe(fields={"start_dim": _flattened, "end_dim": lambda c: c.fields["end_dim"]}),
     "reshape": Recipe(fields={"shape": _reshaped}),
     "matmul": Recipe((2, 3, 4), inputs={"other": _right_factor}),
-    "einsum": Recipe((1, 2, 3), several=lambda c: _broadcasting(c) if c.rng.random() < 0.7 else [], fields={"equation": _equation}),
+    "einsum": Recipe(
+        (1, 2, 3), several=lambda c: _broadcasting(c) if c.rng.random() < 0.7 else [], fields={"equation": _equation}
+    ),
     "rearrange": Recipe(fields={"pattern": _pattern, "sizes": lambda c: c.fields.get("sizes", ABSENT)}),
     "permute": Recipe(dtypes=("float", "int64", "bool"), fields={"dims": _all_axes}),
     "unsqueeze": Recipe((1, 2, 3, 4), ("float", "int64", "bool")),

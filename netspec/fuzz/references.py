@@ -32,11 +32,21 @@ def changed_entry(entry: Any, change: Change, path: Change | None = None) -> Any
     return new
 
 
+def references_in(value: Any) -> list[str]:
+    """The references of `from` or `outputs`, in order."""
+    found: list[str] = []
+
+    def note(reference: str) -> str:
+        found.append(reference)
+        return reference
+
+    changed(value, note)
+    return found
+
+
 def names_read(value: Any) -> set[str]:
     """The names, without ports, that `from` or `outputs` refers to."""
-    found: set[str] = set()
-    changed(value, lambda reference: found.add(reference.partition(":")[0]) or reference)
-    return found
+    return {reference.partition(":")[0] for reference in references_in(value)}
 
 
 def names_of(entry: Any) -> set[str]:
@@ -58,10 +68,7 @@ def names_of(entry: Any) -> set[str]:
 
 def references_of(entry: Mapping[str, Any]) -> list[str]:
     """The references of one entry's `from`, in order."""
-    found: list[str] = []
-    if "from" in entry:
-        changed(entry["from"], lambda reference: found.append(reference) or reference)
-    return found
+    return references_in(entry["from"]) if "from" in entry else []
 
 
 def entries(layers: Any) -> Iterator[dict[str, Any]]:

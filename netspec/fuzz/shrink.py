@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from netspec.errors import NetspecError
@@ -120,11 +121,13 @@ def _flatter(spec: Mapping[str, Any]) -> Iterator[Data]:
         block = spec.get("blocks", {}).get(entry.get("type"))
         if block is not None and isinstance(entry.get("from"), dict):
             given = entry["from"]
-            body = [
-                changed_entry(each, lambda name, given=given: given.get(name, name)) for each in block["layers"]
-            ]
+            body = [changed_entry(each, partial(_given, given)) for each in block["layers"]]
             group = {key: value for key, value in entry.items() if key not in ("type", "from")} | {"layers": body}
             yield {**spec, "layers": [*spec["layers"][:place], group, *spec["layers"][place + 1 :]]}
+
+
+def _given(given: Mapping[str, str], name: str) -> str:
+    return given.get(name, name)
 
 
 def _fewer_inputs(spec: Mapping[str, Any]) -> Iterator[Data]:

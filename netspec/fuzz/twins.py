@@ -48,7 +48,9 @@ def _misjudged(text: str) -> str | None:
         _ = loads(text, file="twin.yaml").graphs
     except NetspecError as error:
         lines = str(error).splitlines()
-        return None if all(line.startswith("twin.yaml:") for line in lines) else f"a message without a place: {lines[0]}"
+        return (
+            None if all(line.startswith("twin.yaml:") for line in lines) else f"a message without a place: {lines[0]}"
+        )
     except Exception as error:  # noqa: BLE001 (whatever it is, it is no refusal)
         return f"it raised {type(error).__name__}: {error}"
     return "it was taken"
