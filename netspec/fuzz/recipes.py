@@ -23,16 +23,18 @@ Partner = Callable[[Context], Held]
 class Recipe:
     """How entries of one layer type are made.
 
-    `ranks` and `dtypes` are those of the first input; `strict` says that all others are refused, which a negative twin
-    relies on. `fields` draws fields for which neither name nor type tell enough. `inputs` gives further inputs by name,
-    the optional ones among them half the time; a required one without a row is of the first one's type. `several` gives
-    the inputs behind the first of a layer that takes any number. `source` gives the first input of a layer that
-    does not take every value. `domain` says where the layer is steady: its input is mapped there first.
+    `ranks` and `dtypes` are those of the first input; `strict` says that a dtype that is not among them is refused, and
+    `strict_rank` the same of ranks, which negative twins rely on. `fields` draws fields for which neither name nor type
+    tell enough. `inputs` gives further inputs by name, the optional ones among them half the time; a required one
+    without a row is of the first one's type. `several` gives the inputs behind the first of a layer that takes any
+    number. `source` gives the first input of a layer that does not take every value. `domain` says where the layer is
+    steady: its input is mapped there first. `extra` are keys of the entry beside the fields.
     """
 
     ranks: tuple[int, ...] = ANY_RANK
     dtypes: tuple[str, ...] = ("float",)
     strict: bool = False
+    strict_rank: bool = False
     fields: Mapping[str, Maker] = field(default_factory=dict)
     inputs: Mapping[str, Partner] = field(default_factory=dict)
     several: Callable[[Context], list[Held]] | None = None
@@ -206,17 +208,17 @@ def _output_size(c: Context) -> Any:
 
 SMALL_OUTPUTS = (1, 1, 2, 3, 5)
 RECIPES: Mapping[str, Recipe] = {
-    "linear": Recipe((2, 3, 4), strict=True),
+    "linear": Recipe((2, 3, 4), strict=True, strict_rank=True),
     "embedding": Recipe(
         (1, 2, 3), INTEGERS, strict=True, fields={"num_embeddings": lambda c: c.rng.choice((8, 11, 40))}
     ),
-    "conv2d": Recipe((4,), strict=True),
-    "conv_transpose2d": Recipe((4,), strict=True),
-    "adaptive_avg_pool2d": Recipe((4,), strict=True, fields={"output_size": _output_size}),
-    "max_pool2d": Recipe((4,), strict=True),
-    "avg_pool2d": Recipe((4,), strict=True),
-    "global_avg_pool": Recipe((3, 4, 5), strict=True),
-    "batch_norm": Recipe((2, 3, 4, 5), strict=True),
+    "conv2d": Recipe((4,), strict=True, strict_rank=True),
+    "conv_transpose2d": Recipe((4,), strict=True, strict_rank=True),
+    "adaptive_avg_pool2d": Recipe((4,), strict=True, strict_rank=True, fields={"output_size": _output_size}),
+    "max_pool2d": Recipe((4,), strict=True, strict_rank=True),
+    "avg_pool2d": Recipe((4,), strict=True, strict_rank=True),
+    "global_avg_pool": Recipe((3, 4, 5), strict=True, strict_rank=True),
+    "batch_norm": Recipe((2, 3, 4, 5), strict=True, strict_rank=True),
     "layer_norm": Recipe((2, 3, 4), fields={"dim": _trailing}),
     "scaled_dot_product_attention": Recipe(
         (2, 3, 4),

@@ -172,8 +172,8 @@ def _other_input(
     data: Data, rng: random.Random, shape: Callable[[tuple[int, ...]], list[Any]], dtypes: Mapping[str, str] | None
 ) -> bool:
     """A layer whose recipe says that it takes nothing else reads a new input of another type."""
-    found = [entry for entry in _plain(data) if isinstance(entry.get("from"), str) and recipe(entry["type"]).strict]
-    entry = _chosen(rng, found)
+    found = [entry for entry in _plain(data) if isinstance(entry.get("from"), str)]
+    entry = _chosen(rng, [e for e in found if _is_strict(e["type"], rank=dtypes is None)])
     if entry is None:
         return False
     how = recipe(entry["type"])
@@ -181,6 +181,11 @@ def _other_input(
     data["inputs"]["odd"] = {"shape": shape(how.ranks), **({} if dtype == "float" else {"dtype": dtype})}
     entry["from"] = "odd"
     return True
+
+
+def _is_strict(type: str, rank: bool) -> bool:
+    how = recipe(type)
+    return how.strict_rank if rank else how.strict
 
 
 def sizes_that_do_not_match(data: Data, rng: random.Random) -> bool:

@@ -31,8 +31,7 @@ def walk(types: tuple[str, ...], seed: int) -> tuple[str, ...]:
 def steps(types: Sequence[str], seed: int, number: int) -> list[str]:
     """The layer types that graph `number` is to place one behind the other."""
     circuit = walk(tuple(types), seed)
-    mean = sum(STEPS) // len(STEPS)
-    count = STEPS[number % len(STEPS)]
-    # Whole rounds of sizes take equal parts of the walk; a graph begins where the one before it ends.
-    start = number // len(STEPS) * (mean * len(STEPS) - len(STEPS)) + sum(s - 1 for s in STEPS[: number % len(STEPS)])
-    return [circuit[(start + step) % len(circuit)] for step in range(count)]
+    rounds, place = divmod(number, len(STEPS))
+    # A graph begins with the type that the one before it ends with.
+    start = rounds * sum(each - 1 for each in STEPS) + sum(each - 1 for each in STEPS[:place])
+    return [circuit[(start + step) % len(circuit)] for step in range(STEPS[place])]
