@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from netspec.fuzz.draft import Draft, Held
+from netspec.graph.dims import Dim
 from netspec.layers.base import Layer
 from netspec.layers.validation import written_fields
 
@@ -122,7 +123,8 @@ def draw(annotation: Any, constraints: Any, c: Context) -> Any:
         inner, *more = get_args(annotation)
         return draw(inner, [*constraints, *_flat(more)], c)
     if origin in (Union, types.UnionType):
-        return draw(c.rng.choice(get_args(annotation)), constraints, c)
+        options = [each for each in get_args(annotation) if _is_plain(each)]
+        return draw(c.rng.choice(options), constraints, c) if options else ABSENT
     if origin is Literal:
         return c.rng.choice(get_args(annotation))
     if origin is tuple:
@@ -135,6 +137,12 @@ def draw(annotation: Any, constraints: Any, c: Context) -> Any:
         low, high = _bounds(constraints, float("-inf"), float("inf"))
         return c.rng.choice([number for number in NUMBERS if low < number < high] or [max(low, min(high, 0.0))])
     return ABSENT
+
+
+def _is_plain(annotation: Any) -> bool:
+    """Whether values of a type are plain data: not those of expressions, nor nothing at all."""
+    plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    return plain not in (Dim, type(None), Any)
 
 
 def _flat(constraints: Any) -> list[Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from netspec.fuzz.draft import Draft, Entry, Held
 from netspec.fuzz.fields import SIZES, Context, draw_fields
-from netspec.fuzz.recipes import Recipe, recipe
+from netspec.fuzz.recipe import Recipe
+from netspec.fuzz.recipes import recipe
 from netspec.layers import LAYER_TYPES
 from netspec.layers.base import input_names
 
