@@ -42,7 +42,7 @@ RECIPES: Mapping[str, Recipe] = {
     "mul": Recipe(several=shapes.broadcasting),
     "concat": Recipe(several=shapes.joined),
     "stack": Recipe((1, 2, 3), several=shapes.same),
-    "flatten": Recipe(fields={"start_dim": shapes.flattened, "end_dim": lambda c: c.fields["end_dim"]}),
+    "flatten": Recipe(fields={"start_dim": shapes.flattened, "end_dim": lambda c: c.fields.get("end_dim", ABSENT)}),
     "reshape": Recipe(fields={"shape": shapes.reshaped}),
     "matmul": Recipe((2, 3, 4), inputs={"other": shapes.right_factor}),
     "einsum": Recipe(

@@ -6,7 +6,7 @@ import string
 from typing import Any
 
 from netspec.fuzz.draft import Held, written_shape
-from netspec.fuzz.fields import SIZES, Context, divisors
+from netspec.fuzz.fields import ABSENT, SIZES, Context, divisors
 from netspec.fuzz.recipe import Partner
 
 SMALL_OUTPUTS = (1, 1, 2, 3, 5)
@@ -108,7 +108,10 @@ def reshaped(c: Context) -> list[int | str]:
     return written
 
 
-def flattened(c: Context) -> int:
+def flattened(c: Context) -> Any:
+    """Where it begins; the end goes to the fields. Half the time neither is written."""
+    if c.rng.random() < 0.5:
+        return ABSENT
     c.fields["end_dim"] = c.rng.randint(0, c.rank - 1)
     return c.rng.randint(0, int(c.fields["end_dim"]))
 

@@ -78,10 +78,11 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._threads.shutdown(wait=error is None, cancel_futures=True)
+        if error is not None:  # who waits for an answer then gets one: that the process has ended
+            self._workers.kill()
+        self._threads.shutdown(cancel_futures=error is not None)
         for running in self._running.values():
             running.end()
-        self._workers.kill()
 
 
 class _Running:
