@@ -90,7 +90,6 @@ BY_NAME: Mapping[str, Maker] = {
     "kernel_size": _kernel,
     "num_groups": lambda c: c.rng.choice(divisors(c.size(1))),
     "num_heads": lambda c: c.rng.choice(divisors(c.size(-1))),
-    "chunks": lambda c: c.rng.choice(divisors(c.size(c.fields.get("dim", -1)))),
     "upscale_factor": lambda c: c.rng.choice([f for f in (1, 2, 3) if c.size(1) % f**2 == 0]),
     "downscale_factor": lambda c: c.rng.choice([f for f in (1, 2, 3) if c.size(2) % f == 0]),
     "eps": lambda c: c.rng.choice((0.1, 0.1, 1e-3)),

@@ -65,7 +65,7 @@ def _try(draft: Draft, type: str, how: Recipe, x: Held | None) -> Held | None:
 
 
 def _entry(draft: Draft, type: str, how: Recipe, x: Held | None) -> Held | None:
-    layer, name, entries = LAYER_TYPES[type], draft.name(f"{type}_"), list[Entry]()
+    layer, name = LAYER_TYPES[type], draft.name(f"{type}_")
     names = input_names(layer)
     if x is not None and how.domain != "any":
         guard = draft.name("guard")
@@ -89,11 +89,11 @@ def _entry(draft: Draft, type: str, how: Recipe, x: Held | None) -> Held | None:
     entry: Entry = {"name": name, "type": type, **fields, **(how.extra(context) if how.extra is not None else {})}
     if x is not None:
         entry["from"] = _written_inputs(type, x, context, names.variadic, names.required)
-    entries.append(entry)
-    references = [name, *(f"{name}:{port}" for port in layer.ports[1:] if draft.rng.random() < 0.5)]
-    if not draft.add(entries, references):
+    main = f"{name}:{how.main}" if how.main else name
+    references = [main, *(f"{name}:{port}" for port in layer.ports[1:] if draft.rng.random() < 0.5)]
+    if not draft.add([entry], references):
         return None
-    return next(held for held in draft.values if held.reference == name)
+    return next(held for held in draft.values if held.reference == main)
 
 
 def _written_inputs(type: str, x: Held, c: Context, variadic: bool, required: tuple[str, ...]) -> Any:

@@ -22,7 +22,8 @@ class Recipe:
     tell enough. `inputs` gives further inputs by name, the optional ones among them half the time; a required one
     without a row is of the first one's type. `several` gives the inputs behind the first of a layer that takes any
     number. `source` gives the first input of a layer that does not take every value. `domain` says where the layer is
-    steady: its input is mapped there first. `extra` are keys of the entry beside the fields.
+    steady: its input is mapped there first. `main` is the port that is read on, of a layer
+    with several outputs of equal rank. `extra` are keys of the entry beside the fields.
     """
 
     ranks: tuple[int, ...] = ANY_RANK
@@ -34,4 +35,5 @@ class Recipe:
     several: Callable[[Context], list[Held]] | None = None
     source: Partner | None = None
     domain: Literal["any", "positive", "bounded"] = "any"
+    main: str = ""
     extra: Callable[[Context], dict[str, Any]] | None = None

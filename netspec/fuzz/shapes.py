@@ -198,6 +198,12 @@ def parts(c: Context) -> Any:
     return first if first == size or c.rng.random() < 0.5 else [first, size - first]
 
 
+def divisor_of_axis(c: Context) -> int:
+    """A number of equal parts."""
+    c.fields["dim"] = known_axis(c)
+    return c.rng.choice(divisors(c.size(c.fields["dim"])))
+
+
 def factors(c: Context) -> list[int]:
     """Two sizes in the place of one, one of them left to be found half the time."""
     c.fields["dim"] = known_axis(c)
@@ -229,9 +235,10 @@ def like_first(c: Context) -> Held:
     return c.draft.need(c.shape)
 
 
-def indices(c: Context) -> Held:
-    """A new input of indices, `[3]`."""
-    return c.draft.need([c.rng.choice(SIZES)], "int64", fresh=True)
+def rows(c: Context) -> Held:
+    """A new input of indices, one for each sample, or several."""
+    shape = c.shape[:1] if c.rng.random() < 0.5 else (*c.shape[:1], c.rng.choice(SIZES))
+    return c.draft.need(shape, "int64", fresh=True)
 
 
 def indices_of_each(c: Context) -> Held:
