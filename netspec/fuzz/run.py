@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -67,8 +68,12 @@ def fuzz(options: Options, progress: Callable[[int, FuzzReport], None] = lambda 
     with Pool() as pool, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of numbers that overflow: the comparison knows of them
         for done, number in enumerate(numbers, 1):
-            graph = generate(options.seed, number)
-            pending.extend(_start(graph, rotated(every, number) if options.rotate else every, pool, report))
+            chosen = rotated(every, number) if options.rotate else every
+            try:
+                pending.extend(_start(generate(options.seed, number), chosen, pool, report))
+            except Exception as error:  # noqa: BLE001 (no spec may make the core raise what is no NetspecError)
+                words = tuple(traceback.format_exception(error)[-3:])
+                report.findings.append(Finding(number, "core", "reading, or the reference", words))
             while len({each.graph.number for each in pending}) > AHEAD:
                 _finish(pending.popleft(), pool, report, options)
             progress(done, report)

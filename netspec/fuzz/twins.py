@@ -133,7 +133,10 @@ def text_for_a_number(data: Data, rng: random.Random) -> bool:
 
 
 def zero_size(data: Data, rng: random.Random) -> bool:
-    rng.choice(list(data["inputs"].values()))["shape"][-1] = 0
+    held = _chosen(rng, [held for held in data["inputs"].values() if held["shape"]])
+    if held is None:
+        return False
+    held["shape"][-1] = 0
     return True
 
 

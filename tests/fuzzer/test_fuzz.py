@@ -68,6 +68,16 @@ def test_a_checker_that_takes_a_broken_spec_is_told_of(monkeypatch: pytest.Monke
     assert {finding.words[0] for finding in report.findings} == {"it was taken"}
 
 
+def test_a_failure_of_the_core_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise AssertionError("our own mistake")
+
+    monkeypatch.setattr("netspec.fuzz.run.modes", broken)
+    report = fuzz(Options(2, SEED, ["numpy"]))
+    assert [(finding.number, finding.kind) for finding in report.findings] == [(0, "core"), (1, "core")]
+    assert "our own mistake" in report.findings[0].words[-1]
+
+
 # Relations between models.
 
 VALID = """\
