@@ -24,9 +24,9 @@ def read_as_indices(nodes: Iterable[Node]) -> dict[Value, Size]:
             for inside, value in zip(node.op.body.inputs, node.inputs, strict=True):
                 if inside in inner:
                     _lower(found, value, inner[inside])
-        if node.op.moves_elements and node.outputs[0] in found:
-            for value in node.inputs:
-                _lower(found, value, found[node.outputs[0]])
+        if node.outputs[0] in found:
+            for position in node.op.moved(tuple(value.type for value in node.inputs)):
+                _lower(found, node.inputs[position], found[node.outputs[0]])
     return found
 
 

@@ -18,7 +18,7 @@ from netspec.passes import apply_passes
 from netspec.passes.channels_last import channels_last
 from netspec.passes.expose import probe
 from netspec.passes.noise_inputs import noise_inputs
-from netspec.spec import load
+from netspec.spec import load, loads
 from tests.core.nets import (
     BATCH,
     NETS,
@@ -131,3 +131,24 @@ def test_a_kernel_that_a_convolution_and_a_transposed_one_share_is_stored_once()
     assert [held.path for held in last.params] == ["down.weight", "down.bias"]
     assert permutes(last) == 2, "the image and the output alone"
     assert_same(run(graph, weights), run(last, weights))
+
+
+def test_what_moves_elements_of_images_moves_them_where_they_are() -> None:
+    layers_of_images = [
+        "{type: conv2d, out_channels: 4, kernel_size: 2, from: image}",
+        "{type: slice, dim: 2, start: 1}",
+        "{type: flip, dims: [1, -1]}",
+        "{type: pad, pad: [1, 0, 2, 1]}",
+        "{type: pad, pad: [1, 0, 2, 1], mode: reflect}",
+        "{type: roll, shifts: 2, dims: 3}",
+        "{type: interpolate, size: [9, 7]}",
+        "{type: interpolate, scale_factor: 2}",
+        "{type: interpolate, mode: linear, scale_factor: [2, 0.75]}",
+        "{type: interpolate, mode: linear, coords: align_corners, size: [5, 6]}",
+        "{name: parts, type: split, split_size_or_sections: 2, dim: 1}",
+        "{type: concat, dim: 1, from: ['parts:1', 'parts:0']}",
+        "{type: conv2d, out_channels: 2, kernel_size: 3}",
+    ]
+    text = f"{{netspec: 1, inputs: {{image: {{shape: [batch, 3, 6, 7]}}}}, layers: [{', '.join(layers_of_images)}]}}"
+    last = assert_channels_last(channels_last(loads(text).inference))
+    assert permutes(last) == 2, "the image and the output alone"
