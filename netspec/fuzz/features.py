@@ -35,7 +35,7 @@ def apply_features(draft: Draft, count: int) -> None:
 def _layers(draft: Draft, single: bool = False) -> list[Entry]:
     """Entries that are layers of their own; with `single` those with exactly one input."""
     named = [entry for entry in draft.layers if isinstance(entry, dict) and "name" in entry]
-    found = [entry for entry in named if entry.get("type") in LAYER_TYPES]
+    found = [entry for entry in named if entry.get("type", "") in LAYER_TYPES]
     return [entry for entry in found if isinstance(entry.get("from"), str)] if single else found
 
 
@@ -141,7 +141,7 @@ def repeat(draft: Draft) -> dict[str, Any] | None:
     if draft.rng.random() < 0.5:
         return _with(draft, entry, repeat=draft.rng.choice((1, 2, 3)))
     inner = {key: value for key, value in entry.items() if key not in ("name", "from")}
-    second = draft.rng.choice(({"type": "identity"}, "tanh", {"type": "formula", "expr": "x * 0.5 + i"}))
+    second = draft.rng.choice(("identity", "tanh", {"type": "formula", "expr": "x * 0.5 + i"}))
     return _replaced(
         draft, entry, {"name": entry["name"], "from": entry["from"], "repeat": 2, "layers": [inner, second]}
     )
@@ -258,7 +258,7 @@ def unnamed(draft: Draft) -> dict[str, Any] | None:
     for place, entry in enumerate(spec["layers"]):
         if entry.get("name") not in read and entry.get("type") != "parameter":
             entry.pop("name", None)
-        if list(entry) == ["type"] and draft.rng.random() < 0.5:
+        if list(entry) == ["type"]:
             spec["layers"][place] = entry["type"]
     return spec
 

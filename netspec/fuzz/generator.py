@@ -16,11 +16,14 @@ from netspec.fuzz.recipes import NOT_GENERATED
 from netspec.fuzz.references import names_of, names_read
 from netspec.fuzz.walk import steps
 from netspec.layers import LAYER_TYPES
+from netspec.layers.validation import written_fields
 from netspec.spec import Spec, loads
 
 Style = Literal["yaml", "json", "flow"]
 # Sizes that symbolic dimensions have in a graph's calls: 1 among them.
 SYMBOL_SIZES = (1, 2, 3, 4, 5, 7)
+# Layers beside those of the walk, most of them with many fields.
+EXTRA = 2
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,11 @@ def generate(seed: int, number: int, types: Sequence[str] | None = None) -> Fuzz
     draft = Draft(rng)
     before: Held | None = None
     draft.add_input(["batch", rng.choice(SIZES)])
-    for type in steps(types or layer_types(), seed, number):
+    every = list(types or layer_types())
+    for type in steps(every, seed, number):
         before = place(draft, type, before) or before
+    for type in rng.choices(every, [_weight(type) for type in every], k=EXTRA):
+        place(draft, type, rng.choice(draft.values))
     _end(draft)
     apply_features(draft, rng.choice((0, 2, 4, 6)))
     style: Style = rng.choices(("yaml", "json", "flow"), (6, 1, 2))[0]
@@ -70,6 +76,11 @@ def generate(seed: int, number: int, types: Sequence[str] | None = None) -> Fuzz
     dims = {symbol: rng.choice(SYMBOL_SIZES) for symbol in symbols} if rng.random() < 0.6 else {}
     whole = rng.random() < 0.2
     return FuzzedGraph(seed, number, draft.spec, written(draft.spec, style), style, dims, whole)
+
+
+def _weight(type: str) -> int:
+    """How much there is to get wrong in a layer: the square of its fields."""
+    return (1 + len(written_fields(LAYER_TYPES[type]))) ** 2
 
 
 def _end(draft: Draft) -> None:

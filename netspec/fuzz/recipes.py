@@ -74,6 +74,7 @@ RECIPES: Mapping[str, Recipe] = {
     "group_norm": Recipe((2, 3, 4), strict=True),
     "instance_norm": Recipe((3, 4, 5), strict=True),
     "local_response_norm": Recipe((3, 4)),
+    "dropout": Recipe(fields={"p": lambda c: c.rng.choice((0.3, 0.3, 0.5, 0.0))}),
     "dropout2d": Recipe((4,)),
     "multi_head_attention": Recipe((3,)),
     "sinusoidal_positions": Recipe((3,)),

@@ -58,7 +58,7 @@ def _misjudged(text: str) -> str | None:
 
 def _plain(data: Data) -> list[Data]:
     """Entries of the model that are layers, present, and with fields of their own."""
-    found = [entry for entry in data["layers"] if isinstance(entry, dict) and entry.get("type") in LAYER_TYPES]
+    found = [entry for entry in data["layers"] if isinstance(entry, dict) and entry.get("type", "") in LAYER_TYPES]
     return [entry for entry in found if not {"if", "repeat", "parallel"} & set(entry)]
 
 
