@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ FLOAT_TYPES: dict[FloatType, ir.DataType] = {
     "float32": ir.DataType.FLOAT,
     "float64": ir.DataType.DOUBLE,
 }
+
+Lowering = Callable[..., ir.Value | tuple[ir.Value, ...]]
 
 
 class Tape:

@@ -32,7 +32,14 @@ from netspec.layers.axes import Identity, Permute, Squeeze, Stack, Transpose, Un
 from netspec.layers.base import Layer
 from netspec.layers.comparison import Cast, Compare, StopGradient, Where
 from netspec.layers.constants import Arange, Buffer, Constant, Ones, Parameter, Zeros
-from netspec.layers.convolution import Conv2d, ConvTranspose2d
+from netspec.layers.convolution import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+)
 from netspec.layers.formula import Formula
 from netspec.layers.indexing import Gather, OneHot, Select, Take, TopK
 from netspec.layers.interpolation import Interpolate
@@ -49,7 +56,22 @@ from netspec.layers.normalization import (
 )
 from netspec.layers.padding import Pad
 from netspec.layers.parts import Chunk, Slice, Split, Unbind
-from netspec.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
+from netspec.layers.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
 from netspec.layers.positions import Alibi, LearnedPositions, RotaryEmbedding, SinusoidalPositions
 from netspec.layers.products import Einsum, Matmul
 from netspec.layers.random import RandomNormal, RandomUniform
@@ -62,8 +84,12 @@ from netspec.layers.tensor import Add, Concat, Expand, Flatten, Mul, Reshape, Un
 from netspec.layers.turns import ChannelShuffle, Flip, PixelShuffle, PixelUnshuffle, Roll
 
 LAYERS: tuple[type[Layer], ...] = (
-    *(Linear, Embedding, Conv2d, ConvTranspose2d),
-    *(MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool),
+    *(Linear, Embedding),
+    *(Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d),
+    *(MaxPool1d, MaxPool2d, MaxPool3d, AvgPool1d, AvgPool2d, AvgPool3d),
+    *(AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d),
+    *(AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d),
+    *(GlobalAvgPool, GlobalMaxPool),
     *(BatchNorm, LayerNorm, RMSNorm, GroupNorm, InstanceNorm, LocalResponseNorm, L2Normalize),
     *(Dropout, Dropout2d, AlphaDropout, StochasticDepth),
     *(Relu, Relu6, LeakyRelu, PRelu, Elu, Selu, Celu),
@@ -92,13 +118,20 @@ __all__ = [
     "LAYERS",
     "LAYER_TYPES",
     "Abs",
+    "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "Add",
     "Alibi",
     "AlphaDropout",
     "Arange",
     "ArgMax",
+    "AvgPool1d",
     "AvgPool2d",
+    "AvgPool3d",
     "BatchNorm",
     "Buffer",
     "ByMode",
@@ -109,8 +142,12 @@ __all__ = [
     "Compare",
     "Concat",
     "Constant",
+    "Conv1d",
     "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
     "ConvTranspose2d",
+    "ConvTranspose3d",
     "Cos",
     "Cumsum",
     "Div",
@@ -128,6 +165,7 @@ __all__ = [
     "Gelu",
     "GeluTanh",
     "GlobalAvgPool",
+    "GlobalMaxPool",
     "Glu",
     "GroupNorm",
     "HardSigmoid",
@@ -149,7 +187,9 @@ __all__ = [
     "LogSumExp",
     "Matmul",
     "Max",
+    "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
     "Maximum",
     "Mean",
     "Min",

@@ -20,6 +20,7 @@ from netspec.graph.dims import Size
 from netspec.graph.graph import Call, Graph, GraphPair, Node, Origin, Output, Param, Value
 from netspec.graph.ops import (
     AdaptiveAveragePool,
+    AdaptiveMaxPool,
     Cast,
     Concat,
     Convolution,
@@ -47,7 +48,7 @@ from netspec.graph.types import TensorType
 
 # Both read a kernel; a transposed one's `[in, out, *kernel]` is that of the convolution whose gradient it is.
 CONVOLUTIONS = (Convolution, TransposedConvolution)
-POOLS = (Pool, AdaptiveAveragePool)
+POOLS = (Pool, AdaptiveAveragePool, AdaptiveMaxPool)
 ELEMENTWISE = (Unary, Binary, Comparison, Logical, Where, StopGradient, Cast, Draw)
 
 

@@ -11,7 +11,7 @@ from netspec import layers
 from netspec.graph.builder import Builder, Entry
 from netspec.graph.graph import Graph, Origin, Param, Value
 from netspec.graph.invariants import check_graph
-from netspec.graph.ops import AdaptiveAveragePool, Concat, Convolution, Permute, TransposedConvolution
+from netspec.graph.ops import AdaptiveAveragePool, AdaptiveMaxPool, Concat, Convolution, Permute, TransposedConvolution
 from netspec.graph.ops.pooling import Pool
 from netspec.graph.types import TensorType
 from netspec.passes import apply_passes
@@ -48,7 +48,7 @@ def assert_channels_last(graph: Graph) -> Graph:
     own = {n for call in graph.calls() if call.layer.type in ("tangled", "transpose") for n in call.body}
     made: dict[Value, Permute] = {}
     for node in graph.primitives():
-        if isinstance(node.op, (Convolution, TransposedConvolution, Pool, AdaptiveAveragePool)):
+        if isinstance(node.op, (Convolution, TransposedConvolution, Pool, AdaptiveAveragePool, AdaptiveMaxPool)):
             assert node.op.channels_last
         if isinstance(node.op, Permute):
             assert node.outputs[0] in read, "a permute that nothing reads"
@@ -61,7 +61,7 @@ def assert_channels_last(graph: Graph) -> Graph:
     for held in graph.state:
         if held.value in kernels:
             assert isinstance(held, Param)
-            assert held.permutation == (2, 3, 1, 0)
+            assert held.permutation == (*range(2, held.value.type.rank), 1, 0)
     return graph
 
 
@@ -131,6 +131,40 @@ def test_a_kernel_that_a_convolution_and_a_transposed_one_share_is_stored_once()
     assert [held.path for held in last.params] == ["down.weight", "down.bias"]
     assert permutes(last) == 2, "the image and the output alone"
     assert_same(run(graph, weights), run(last, weights))
+
+
+LINE = (
+    *(layers.Conv1d(out_channels=4, kernel_size=3, padding=1), layers.BatchNorm(), layers.Relu()),
+    *(
+        layers.MaxPool1d(kernel_size=2),
+        layers.AdaptiveMaxPool1d(output_size=2),
+        layers.AdaptiveAvgPool1d(output_size=3),
+    ),
+    *(layers.ConvTranspose1d(out_channels=3, kernel_size=3, stride=2), layers.AvgPool1d(kernel_size=2)),
+)
+VOLUME = (
+    *(layers.Conv3d(out_channels=4, kernel_size=2, padding="same"), layers.BatchNorm(), layers.Relu()),
+    *(
+        layers.MaxPool3d(kernel_size=2),
+        layers.AdaptiveMaxPool3d(output_size=2),
+        layers.AdaptiveAvgPool3d(output_size=3),
+    ),
+    *(layers.ConvTranspose3d(out_channels=3, kernel_size=3, stride=2), layers.AvgPool3d(kernel_size=2)),
+)
+
+
+@pytest.mark.parametrize(("chain", "spatial"), [(LINE, (7,)), (VOLUME, (6, 7, 5))], ids=["line", "volume"])
+def test_lines_and_volumes_stay_channels_last(chain: tuple[layers.Layer, ...], spatial: tuple[int, ...]) -> None:
+    for training in (False, True):
+        net = Net(training)
+        x = net.input(BATCH, 2, *spatial)
+        for layer in chain:
+            x = net.add(layer, x)
+        graph = net.b.finish({"y": x, "z": net.add(layers.GlobalMaxPool(), x)})
+        weights = weights_of(graph, np.random.default_rng(5))
+        last = assert_channels_last(channels_last(graph))
+        assert permutes(last) == 2, "the image and the output alone"
+        assert_same(run(graph, weights), run(last, weights))
 
 
 def test_what_moves_elements_of_images_moves_them_where_they_are() -> None:

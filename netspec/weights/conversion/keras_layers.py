@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from netspec.errors import WeightsError
-from netspec.weights.conversion.layer_weights import RECURRENT, SourceLayer, TargetLayer
+from netspec.weights.conversion.layer_weights import CONVOLUTIONS, RECURRENT, SourceLayer, TargetLayer
 from netspec.weights.conversion.process import Foreign
 from netspec.weights.safetensors_file import Array
 
 # Our types by the name that Keras makes of a class.
 KINDS: Mapping[str, frozenset[str]] = {
     "dense": frozenset({"linear"}),
-    "conv2d": frozenset({"conv2d"}),
-    "depthwise_conv2d": frozenset({"depthwise_conv2d"}),
-    "conv2d_transpose": frozenset({"conv_transpose2d"}),
+    **{f"conv{rank}d": frozenset({f"conv{rank}d"}) for rank in (1, 2, 3)},
+    **{f"depthwise_conv{rank}d": frozenset({f"depthwise_conv{rank}d"}) for rank in (1, 2)},
+    **{f"conv{rank}d_transpose": frozenset({f"conv_transpose{rank}d"}) for rank in (1, 2, 3)},
     "batch_normalization": frozenset({"batch_norm"}),
     "layer_normalization": frozenset({"layer_norm"}),
     "group_normalization": frozenset({"group_norm", "instance_norm"}),
@@ -29,8 +29,7 @@ UNKNOWN_RECURRENT = re.compile(r"(lstm|gru|simple_rnn|rnn|bidirectional|\w+_cell
 # The arrays of a layer in the order of the file, and which are left where there are fewer.
 ORDERS: Mapping[str, Sequence[tuple[str, ...]]] = {
     "linear": (("kernel", "bias"), ("kernel",)),
-    "conv2d": (("kernel", "bias"), ("kernel",)),
-    "conv_transpose2d": (("kernel", "bias"), ("kernel",)),
+    **dict.fromkeys(CONVOLUTIONS, (("kernel", "bias"), ("kernel",))),
     "batch_norm": (("scale", "bias", "mean", "var"), ("mean", "var")),
     "layer_norm": (("scale", "bias"),),
     "group_norm": (("scale", "bias"),),
