@@ -155,7 +155,11 @@ def parallel(draft: Draft) -> dict[str, Any] | None:
         return None
     entry, several = draft.rng.choice(found), draft.name("several")
     spec = _with(draft, entry)
-    place = next(place for place, each in enumerate(spec["layers"]) if each.get("name") == entry["name"])
+    place = next(
+        place
+        for place, each in enumerate(spec["layers"])
+        if isinstance(each, dict) and each.get("name") == entry["name"]
+    )
     copies = {**entry, "name": several, "parallel": draft.rng.choice((2, 2, 3))}
     join = {"name": entry["name"], "type": draft.rng.choice(("add", "mul")), "from": several}
     spec["layers"][place : place + 1] = [copies, join]
