@@ -6,15 +6,15 @@ import importlib.metadata
 import importlib.util
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from netspec.errors import BackendError, nearest
-from netspec.graph.dims import Size, evaluate
-from netspec.graph.graph import Call, Graph, GraphPair, Node, Value
-from netspec.graph.ops import Scan
+from netspec.graph import ops
+from netspec.graph.dims import Dim, Size, evaluate
+from netspec.graph.graph import Body, Call, Graph, GraphPair, Node, Value, all_primitives
 from netspec.graph.ops.base import Op
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ Lowerings = Mapping[type[Op], Callable[..., Any]]
 # the call has updates and the framework's buffers do not change in place: (outputs, updates). NotImplemented means:
 # run the body.
 Fused = Mapping[type, Callable[..., Any]]
-
-
-CONTROL_GAPS: Mapping[type[Op], str] = {Scan: "control flow is not lowered yet"}
 
 
 class Backend(ABC):
@@ -75,7 +72,7 @@ class Backend(ABC):
     @property
     def gaps(self) -> Mapping[type[Op], str]:
         """Primitives that the backend does not have, each with the reason."""
-        return CONTROL_GAPS
+        return {}
 
     @abstractmethod
     def compile(
@@ -89,7 +86,7 @@ class Backend(ABC):
     def check(self, graphs: GraphPair) -> None:
         """A BackendError with the place of the first primitive that is a gap of this backend."""
         for graph in (graphs.inference,) if self.inference_only else (graphs.inference, graphs.training):
-            for node in graph.primitives():
+            for node in graph.all_primitives():
                 if type(node.op) in self.gaps:
                     origin = node.outputs[0].origin
                     where = f"{origin.path}: " if origin else ""
@@ -170,12 +167,55 @@ class Results:
     updates: dict[str, Any]
 
 
+class BodyFunction:
+    """A body of control flow as a lowering gets it: a function from its inputs, in order, to the tuple of its outputs.
+
+    `body` has their types; an output may be a plain number, as a Constant may be one. `symbols` are the names of those
+    that it needs the sizes of: they are looked up before the lowering is called, outside of what a framework traces
+    for the body.
+    """
+
+    def __init__(self, body: Body, around: _Run) -> None:
+        self.body = body
+        self.around = around
+        found: set[str] = set()
+
+        def look_up(size: Size) -> int:
+            found.update(size.symbols() if isinstance(size, Dim) else ())
+            return 1
+
+        for node in all_primitives(body.nodes):
+            node.op.attributes(look_up)
+        self.symbols = tuple(sorted(found))
+        self.sizes = {name: around.symbols[name] for name in self.symbols}
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        return self.run(inputs, self.sizes)
+
+    def run(self, inputs: Sequence[Any], sizes: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The same with `sizes` of symbols in place of those that were looked up."""
+        inner = _Run(self.around.lowerings, self.around.fused, sizes)
+        inner.values.update(zip(self.body.inputs, inputs, strict=True))
+        for node in self.body.nodes:
+            inner.step(node)
+        return tuple(inner.values[value] for value in self.body.outputs)
+
+
 @dataclass
 class _Run:
     lowerings: Lowerings
     fused: Fused
-    sizes: Callable[[Size], Any]
+    symbols: Mapping[str, Any]
     values: dict[Value, Any] = field(default_factory=dict)
+
+    def step(self, node: Node | Call) -> None:
+        if isinstance(node, Call):
+            self.call(node)
+        else:
+            self.node(node)
+
+    def sizes(self, size: Size) -> Any:
+        return evaluate(size, self.symbols)
 
     def call(self, call: Call) -> None:
         # A layer without a body hands its inputs on: what it gives is the same value, and no form may change that.
@@ -190,11 +230,19 @@ class _Run:
             origin = node.outputs[0].origin
             where = f"{origin.path}: " if origin else ""
             raise BackendError(f"{where}this backend has no {node.op.name}", origin.location if origin else None)
-        result = lowering(*[self.values[value] for value in node.inputs], **node.op.attributes(self.sizes))
+        inputs = [self.values[value] for value in node.inputs]
+        if isinstance(node.op, ops.Control):
+            result = lowering(*inputs, **vars(node.op) | node.op.changed_parts(self.function))
+            self.values.update(zip(node.outputs, result, strict=True))
+            return
+        result = lowering(*inputs, **node.op.attributes(self.sizes))
         if len(node.outputs) == 1:
             self.values[node.outputs[0]] = result
         else:
             self.values.update(zip(node.outputs, result, strict=True))
+
+    def function(self, body: Body) -> BodyFunction:
+        return BodyFunction(body, self)
 
     def _run_fused(self, call: Call, form: Callable[..., Any]) -> bool:
         state = {name: self.values[value] for name, value in (*call.params.items(), *call.buffers.items())}
@@ -229,16 +277,13 @@ def run(
     input in the same world; it is asked only for symbolic sizes that an attribute needs.
     """
     symbols = _Symbols(graph, inputs, size_of)
-    runner = _Run(lowerings, fused, lambda size: evaluate(size, symbols))
+    runner = _Run(lowerings, fused, symbols)
     for entry in graph.inputs:
         runner.values[entry.value] = inputs[entry.name]
     for held in graph.state:
         runner.values[held.value] = state[held.path]
     for node in graph.nodes:
-        if isinstance(node, Call):
-            runner.call(node)
-        else:
-            runner.node(node)
+        runner.step(node)
     return Results(
         {output.name: runner.values[output.value] for output in graph.outputs},
         {path: runner.values[value] for path, value in graph.updates.items()},

@@ -13,6 +13,7 @@ import numpy as np
 from netspec.errors import BackendError
 from netspec.graph import ops
 from netspec_jax.arithmetic import ARITHMETIC
+from netspec_jax.control import CONTROL
 from netspec_jax.convolution import convolution
 from netspec_jax.movement import MOVEMENT
 from netspec_jax.pooling import adaptive_average_pool, adaptive_max_pool, average_pool, max_pool
@@ -21,7 +22,7 @@ from netspec_jax.waves import sin_cos
 
 
 def constant(*, value: float | int | bool, dtype: str) -> float | int | bool:
-    """The Python number itself: JAX types it by what it meets."""
+    """The number itself: the pass gives it the model's float type, which a table does not know."""
     return value
 
 
@@ -40,8 +41,8 @@ def absolute(x: Any) -> Any:
     return x * jnp.sign(x)
 
 
-def element_count(x: Any, *, axes: tuple[int, ...]) -> float:
-    return float(math.prod(x.shape[axis] for axis in axes))
+def element_count(x: Any, *, axes: tuple[int, ...]) -> Any:
+    return jnp.asarray(math.prod(x.shape[axis] for axis in axes), x.dtype)
 
 
 def bernoulli(x: Any, *, keep: float, key: jax.Array) -> Any:
@@ -141,4 +142,5 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Select: select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,
+    **CONTROL,
 }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from netspec.graph import ops
-from netspec_numpy import indexing
+from netspec_numpy import control, indexing
 from netspec_numpy.arithmetic import ARITHMETIC
 from netspec_numpy.bins import adaptive_average_pool, adaptive_max_pool
 from netspec_numpy.convolution import convolution, transposed_convolution
@@ -147,4 +147,8 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Select: indexing.select,
     ops.TopK: indexing.top_k,
     ops.OneHot: indexing.one_hot,
+    ops.Scan: control.scan,
+    ops.While: control.while_loop,
+    ops.Cond: control.cond,
+    ops.CustomGradient: control.custom_gradient,
 }

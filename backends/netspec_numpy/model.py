@@ -13,8 +13,7 @@ from netspec.graph.dims import Size, evaluate
 from netspec.graph.graph import Buffer, Graph, GraphPair, Param, Value
 from netspec.graph.types import TensorType
 from netspec.model import Arrays, Evaluation, Model, numpy_input
-from netspec_numpy import interpreter
-from netspec_numpy.interpreter import Table
+from netspec_numpy.interpreter import Run, Table, add_cotangent, forward
 
 Array = NDArray[Any]
 
@@ -50,7 +49,7 @@ class NumpyModel(Model):
     def run(self, inputs: Mapping[str, Any], training: bool) -> dict[str, Any]:
         graph = self.graphs.of(training)
         values, sizes = self._start(graph, inputs, self._weights)
-        interpreter.forward(graph, self._lowerings, values, sizes, self.dtype, keep=False)
+        forward(graph, Run(self._lowerings, sizes, self.dtype, values, keep=False))
         for path, value in graph.updates.items():
             self._weights[path] = np.array(values[value])
         return {output.name: values[output.value] for output in graph.outputs}
@@ -102,7 +101,8 @@ class NumpyModel(Model):
         graph = self.graphs.of(training)
         values, sizes = self._start(graph, inputs, {**self._weights, **(weights or {})})
         given = cotangents is not None
-        interpreter.forward(graph, self._lowerings, values, sizes, self.dtype, keep or given)
+        run = Run(self._lowerings, sizes, self.dtype, values, keep or given)
+        forward(graph, run)
         outputs = {output.name: np.array(values[output.value]) for output in graph.outputs}
         updates = {path: np.array(values[value]) for path, value in graph.updates.items()}
         flowing: dict[Value, Array] = {}
@@ -112,8 +112,8 @@ class NumpyModel(Model):
                 if output.name in cotangents:
                     cotangent = np.asarray(cotangents[output.name], self.dtype)
                     assert cotangent.shape == values[output.value].shape, (output.name, cotangent.shape)
-                    interpreter.add_cotangent(flowing, output.value, cotangent)
-            interpreter.backward(graph, self._vjps, values, flowing, sizes, keep)
+                    add_cotangent(flowing, output.value, cotangent)
+            run.backward(graph.nodes, self._vjps, flowing, keep)
             gradients = self._gradients(graph, values, flowing)
         return Trace(values, flowing, Evaluation(outputs, gradients, updates))
 

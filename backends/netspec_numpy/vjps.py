@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from netspec.graph import ops
-from netspec_numpy import indexing
+from netspec_numpy import control, indexing
 from netspec_numpy.arithmetic import ARITHMETIC_VJPS, over, unbroadcast
 from netspec_numpy.bins import adaptive_average_pool_vjp, adaptive_max_pool_vjp
 from netspec_numpy.convolution import convolution_vjp, transposed_convolution_vjp
@@ -255,4 +255,8 @@ VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
     **MOVEMENT_VJPS,
     ops.Select: _select,
     ops.TopK: _top_k,
+    ops.Scan: control.scan_vjp,
+    ops.While: control.while_vjp,
+    ops.Cond: control.cond_vjp,
+    ops.CustomGradient: control.custom_gradient_vjp,
 }

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from netspec.backend import CONTROL_GAPS
 from netspec.graph import ops
 from netspec.graph.ops.base import Op
 from netspec.graph.types import DType
 from netspec_onnx.arithmetic import ARITHMETIC, reduction
+from netspec_onnx.control import CONTROL
 from netspec_onnx.movement import MOVEMENT
 from netspec_onnx.tape import Lowering, RuntimeSize, Tape
 from netspec_onnx.waves import sin_cos
@@ -166,9 +166,9 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.Select: _select,
     ops.TopK: _top_k,
     ops.OneHot: _one_hot,
+    **CONTROL,
 }
 
 GAPS: Mapping[type[Op], str] = {
     ops.Bernoulli: "the file is the inference graph, where nothing is drawn",
-    **CONTROL_GAPS,
 }

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from netspec.graph import ops
 from netspec_tensorflow.arithmetic import ARITHMETIC
+from netspec_tensorflow.control import CONTROL
 from netspec_tensorflow.convolution import convolution
 from netspec_tensorflow.movement import MOVEMENT
 from netspec_tensorflow.pooling import adaptive_average_pool, adaptive_max_pool, average_pool, max_pool
@@ -133,4 +134,5 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Select: select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,
+    **CONTROL,
 }

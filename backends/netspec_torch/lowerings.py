@@ -17,6 +17,7 @@ from netspec.backend import Lowerings
 from netspec.graph import ops
 from netspec.graph.ops.einsum import pairwise
 from netspec.graph.ops.products import Pairs, SamePadding, window_size
+from netspec_torch import recorded
 from netspec_torch.arithmetic import ARITHMETIC
 from netspec_torch.movement import MOVEMENT
 from netspec_torch.waves import sin_cos
@@ -327,4 +328,9 @@ LOWERINGS: Lowerings = {
     ops.Select: _select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,
+    # They get the tape first that the others need not see.
+    ops.Scan: recorded.scan,
+    ops.While: recorded.while_loop,
+    ops.Cond: recorded.cond,
+    ops.CustomGradient: recorded.custom_gradient,
 }

@@ -12,5 +12,5 @@ def index_bounds(graph: Graph) -> dict[str, Size]:
 
     Followed through primitives that only move elements. An input that is never read as an index is absent.
     """
-    found = read_as_indices(graph.primitives())
+    found = read_as_indices(graph.nodes)
     return {entry.name: found[entry.value] for entry in graph.inputs if entry.value in found}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from netspec.errors import LanguageError, Mistakes, nearest, printable
+from netspec.expand.branching import Branch, branches
 from netspec.expand.context import Context
 from netspec.expand.freezing import OwnFrozen, own_frozen
 from netspec.expand.loops import copies, expand_loop, feed, first_scope
@@ -14,6 +15,7 @@ from netspec.expand.names import BROKEN, Names, Result
 from netspec.expand.reading import FAILED, Given, Outcome, Reader, Reads, bind, stand_in
 from netspec.expand.scanning import scan
 from netspec.expand.units import Application, GroupUnit, Unit, find_unit
+from netspec.expand.whiling import while_loop
 from netspec.expressions.parser import contains
 from netspec.graph.graph import Value
 from netspec.language.document import Node
@@ -23,6 +25,7 @@ from netspec.language.spec import BodySpec, EntrySpec, OutputSpec, is_block
 from netspec.layers.validation import shown
 
 SPLICE = "."
+COPYING = ("repeat", "parallel")
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Body:
         self.context.charge(entry.location)
         if entry.name is not None and entry.name.value == SPLICE and self._is_spliced(entry):
             return self._splice(entry, frame, before), ""
-        if entry.loop is not None and entry.loop.kind != "scan":
+        if entry.loop is not None and entry.loop.kind in COPYING:
             return expand_loop(self, entry, frame, before)
         if not self.present(entry, frame.scope):
             return self._absent_entry(entry, frame, before)
@@ -115,6 +118,32 @@ class Body:
             return FAILED
         if entry.share is not None:
             return self._share(entry, entry.share, frame.scope, label, given)
+        if entry.branches is not None:
+            return self._branches(entry, entry.branches, frame, path, label, given)
+        mistakes = Mistakes()
+        prepared = None
+        read = self._read(entry, frame.scope, label, given, mistakes)
+        with mistakes.collect():
+            prepared = self._prepared(entry, frame, path, label, read)
+        mistakes.raise_all()
+        if prepared is None:
+            return FAILED
+        unit, ready = prepared
+        if entry.loop is not None and entry.loop.kind == "scan":
+            return Outcome(scan(unit, entry.loop.node, ready), ready)
+        if entry.loop is not None and entry.loop.kind == "while":
+            return Outcome(while_loop(unit, entry.loop.node, ready), ready)
+        return Outcome(unit.call(ready), ready)
+
+    def _read(self, entry: EntrySpec, scope: Scope, label: str, given: Given, mistakes: Mistakes) -> Given | None:
+        """What an entry reads; None where its `from` is in error, which is added to `mistakes`."""
+        with mistakes.collect():
+            return self.reader.reads(entry.source, scope, label, given) if isinstance(given, Reads) else given
+        return None
+
+    def _prepared(self, entry: EntrySpec, frame: Frame, path: str, label: str, given: Given | None) -> Branch | None:
+        """What an entry applies, with all that is written there evaluated, and what it reads; None where that is in
+        error. Raises LanguageError."""
         mistakes = Mistakes()
         unit: Unit | None = None
         ready: Given | None = None
@@ -125,20 +154,69 @@ class Body:
         with mistakes.collect():
             unit = self._unit(Application(entry, frame.scope, path, label, frozen))
         with mistakes.collect():
-            if isinstance(given, Reads):
-                given = self.reader.reads(entry.source, frame.scope, label, given)
-            if unit is not None:
+            if unit is not None and given is not None:
                 ready = given if unit.inputs is None else bind(given, unit.inputs, label, entry.location)
         with mistakes.collect():
             if unit is not None:
                 unit.prepare(ready)
         mistakes.raise_all()
         if ready is None:
-            return FAILED
+            return None
         assert unit is not None
-        if entry.loop is not None and entry.loop.kind == "scan":
-            return Outcome(scan(unit, entry.loop.node, ready), ready)
-        return Outcome(unit.call(ready), ready)
+        return Branch(unit, ready)
+
+    def _branches(
+        self, entry: EntrySpec, inside: Sequence[EntrySpec], frame: Frame, path: str, label: str, given: Given
+    ) -> Outcome:
+        """One of `inside` is run, each of which reads what the entry reads."""
+        mistakes = Mistakes()
+        which: Value | None = None
+        with mistakes.collect(prefix=f"{label}: "):
+            own = own_frozen(entry.frozen, frame.scope)
+            frame = frame if own is None else replace(frame, frozen=own)
+        with mistakes.collect():
+            which = self._chooser(entry, frame.scope, label)
+        read = self._read(entry, frame.scope, label, given, mistakes)
+        if isinstance(read, Reads):
+            read = replace(read, handed=True)
+        found: list[Branch | None] = []
+        for number, branch in enumerate(inside):
+            with mistakes.collect(branch.location):
+                found.append(self._branch(branch, number, frame, path, read))
+        mistakes.raise_all()
+        prepared = [branch for branch in found if branch is not None]
+        if which is None or read is None or len(prepared) < len(inside):
+            return FAILED
+        at = Application(entry, frame.scope, path, label, frame.frozen)
+        return Outcome(branches(at, which, prepared), read)
+
+    def _branch(self, entry: EntrySpec, number: int, frame: Frame, path: str, given: Given | None) -> Branch | None:
+        if entry.broken:
+            return None
+        self.context.charge(entry.location)
+        name = str(number)
+        if entry.name is not None:
+            name = text_of(entry.name, frame.scope, "name")
+            if name == SPLICE and entry.body is not None:  # it adds nothing to the path
+                return self._prepared(entry, frame, path, f"{path}, branch {number}", given)
+            check_name(name, "a branch", entry.name.location)
+        inside = f"{path}.{name}" if path else name
+        self.context.claim(inside, entry.location)
+        label = inside if entry.name is not None else f"{inside} ({self._kind(entry)})"
+        return self._prepared(entry, frame, inside, label, given)
+
+    def _chooser(self, entry: EntrySpec, scope: Scope, label: str) -> Value | None:
+        """The value that says which branch runs; None where it is in error."""
+        assert entry.chooser is not None
+        location = entry.chooser.location
+        text = text_of(entry.chooser, scope, f"{label}: cond: a reference")
+        result = self.reader.reference(text, label, location)
+        if result.ports is None:
+            return None
+        values = result.values(text, location, label)
+        if len(values) != 1:
+            raise LanguageError(f"{label}: cond: {text} has {len(values)} values: name one, {text}:0", location)
+        return values[0]
 
     def _unit(self, at: Application) -> Unit:
         if at.entry.body is not None:
@@ -269,6 +347,8 @@ class Body:
     def _kind(self, entry: EntrySpec) -> str:
         if entry.type is not None:
             return printable(str(entry.type.value)[:64])
+        if entry.branches is not None:
+            return "branches"
         return "group" if entry.body is not None else "share"
 
     def _last(self, last: Reads) -> Result:

@@ -43,6 +43,8 @@ class _Sizes:
     def one(self, entry: EntrySpec) -> int:
         if entry.body is not None:
             return self.entries(entry.body.layers)
+        if entry.branches is not None:
+            return self.entries(entry.branches)
         name = None if entry.type is None else entry.type.value
         if not isinstance(name, str) or name not in self.spec.blocks:
             return 1
@@ -52,7 +54,7 @@ class _Sizes:
         return self.blocks[name]
 
     def turns(self, entry: EntrySpec) -> int:
-        if entry.loop is None or entry.loop.kind == "scan":
+        if entry.loop is None or entry.loop.kind in ("scan", "while"):
             return 1
         try:
             value = value_of(entry.loop.node, self.shared)

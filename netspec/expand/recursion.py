@@ -14,7 +14,7 @@ def blocks_inside_themselves(blocks: Mapping[str, BlockSpec], mistakes: Mistakes
 
     Types that are expressions are not known here: what they name is checked where it is expanded.
     """
-    used = {name: list(_used(block.body.layers)) for name, block in blocks.items()}
+    used = {name: [*_used(block.body.layers), *_gradient(block)] for name, block in blocks.items()}
     done: set[str] = set()
     found: set[str] = set()
     for start in blocks:
@@ -42,5 +42,11 @@ def _used(entries: Sequence[EntrySpec]) -> Iterator[Node]:
     for entry in entries:
         if entry.body is not None:
             yield from _used(entry.body.layers)
+        elif entry.branches is not None:
+            yield from _used(entry.branches)
         elif entry.type is not None:
             yield entry.type
+
+
+def _gradient(block: BlockSpec) -> Sequence[Node]:
+    return () if block.gradient is None else (block.gradient,)

@@ -9,7 +9,7 @@ from netspec.expand.names import BROKEN, Result
 from netspec.expand.reading import Bound, Given
 from netspec.expand.units import LayerUnit, Unit
 from netspec.graph.dims import format_shape
-from netspec.graph.graph import Origin, ScanBody, Value
+from netspec.graph.graph import Body, Origin, Value
 from netspec.graph.ops.control import insert_axis, remove_axis
 from netspec.graph.types import MAX_RANK, TensorType, normal_axis
 from netspec.language.document import Node
@@ -37,12 +37,15 @@ def scan(unit: Unit, node: Node, given: Given) -> Result:
     walk = _walk(node, at.scope, tuple(given.values), at.label)
     origin = Origin(at.path, at.entry.location)
     axes = {name: _axis(walk.dim, given.values[name].type, name, at.label, node.location) for name in walk.over}
-    inside = {
-        name: builder.inside(remove_axis(x.type, axes[name]) if name in axes else x.type, origin)
-        for name, x in given.values.items()
-    }
-    with builder.steps() as nodes:
-        result = unit.call(Bound(inside, given.texts))
+    result = BROKEN
+
+    def step(*values: Value) -> list[Value]:
+        nonlocal result
+        result = unit.call(Bound(dict(zip(given.values, values, strict=True)), given.texts))
+        return list((result.ports or {}).values())
+
+    types = [remove_axis(x.type, axes[name]) if name in axes else x.type for name, x in given.values.items()]
+    made = builder.body(step, types, "at every step of a scan", origin)
     if result.ports is None:
         return BROKEN
     carried = [name for name in result.ports if name in given.values]
@@ -51,15 +54,16 @@ def scan(unit: Unit, node: Node, given: Given) -> Result:
     stacked = [name for name in result.ports if name not in carried]
     same = [name for name in given.values if name not in walk.over and name not in carried]
     order = (*walk.over, *carried, *same)
-    body = ScanBody(
+    inside = dict(zip(given.values, made.inputs, strict=True))
+    body = Body(
         tuple(inside[name] for name in order),
-        tuple(nodes),
+        made.nodes,
         tuple(result.ports[name] for name in (*carried, *stacked)),
     )
     stack_axes = [_stack_axis(walk.dim, result.ports[name], name, at.label, node.location) for name in stacked]
     try:
-        outputs = builder.scan(
-            body, [given.values[name] for name in order], [axes[name] for name in walk.over], stack_axes, origin
+        outputs = builder.emit_scan(
+            body, [given.values[name] for name in order], [axes[name] for name in walk.over], stack_axes, origin=origin
         )
     except ShapeError as error:
         raise ShapeError(f"{at.label}: {error.mistakes[0].message}", node.location) from None

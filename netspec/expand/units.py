@@ -225,6 +225,15 @@ class BlockUnit(BodyUnit):
             self.names.scope.define(param, value)
 
     def call(self, given: Given) -> Result:
+        if self.block.gradient is None:
+            return self.plain_call(given)
+        from netspec.expand.gradients import with_gradient  # which holds units, as this one
+
+        assert isinstance(given, Bound), "a block with a gradient has inputs"
+        return with_gradient(self, self.block.gradient, given)
+
+    def plain_call(self, given: Given) -> Result:
+        """Emit its body, without a gradient of its own."""
         if self.name in self.context.endless:
             raise FollowsError  # told where the block is written
         if self.name in self.context.open_blocks:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from netspec.errors import NetspecError, ShapeError, nearest
+from netspec.graph.control_flow import ControlFlow
 from netspec.graph.dims import Size, bounds, format_shape, is_symbol
 from netspec.graph.folding import Computed, computed
 from netspec.graph.graph import (
@@ -22,12 +23,10 @@ from netspec.graph.graph import (
     Output,
     Param,
     Requirement,
-    ScanBody,
     Value,
 )
 from netspec.graph.indices import index_requirements
-from netspec.graph.ops import Op, Scan
-from netspec.graph.primitives import Primitives
+from netspec.graph.ops import Op
 from netspec.graph.types import DType, TensorType, check_type
 
 NO_VALUES: Mapping[str, Value] = MappingProxyType({})
@@ -74,7 +73,7 @@ class _OpenCall:
     updates: dict[str, Value] = field(default_factory=dict)
 
 
-class Builder(Primitives):
+class Builder(ControlFlow):
     """Builds one Graph. `training` is which of a spec's two graphs; layers such as dropout read it."""
 
     def __init__(self, name: str, training: bool = False) -> None:
@@ -136,53 +135,30 @@ class Builder(Primitives):
         return outputs
 
     @contextmanager
-    def steps(self) -> Iterator[list[Node | Call]]:
-        """What is built within it becomes the body of a `scan`; updates of buffers are refused there."""
-        outside, moved = self._nodes, dict(self._current)
+    def collecting(self, where: str) -> Iterator[list[Node | Call]]:
+        """What is emitted within it becomes the nodes of a body; a NetspecError where it updates buffers."""
+        outside, moved, call = self._nodes, dict(self._current), self._call
         self._nodes = []
+        nodes: list[Any] = self._nodes
+        layer: list[Node] = []
+        if call is not None:  # a layer opens a body of primitives in its own
+            layer, nodes = call.body, []
+            call.body = nodes
         try:
-            yield self._nodes
+            yield nodes
         finally:
             self._nodes = outside
+            if call is not None:
+                call.body = layer
         for path, value in self._current.items():
             if value is not moved.get(path, self._state[path].value):
                 origin = self._state[path].value.origin
-                message = f"{path} would be updated at every step of a scan, which is not supported: freeze it"
+                message = f"{path} would be updated {where}, which is not supported: freeze it"
                 raise NetspecError(message, origin.location if origin else None)
 
-    def inside(self, type: TensorType, origin: Origin) -> Value:
-        """A value that the body of a scan is given."""
-        return Value(check_type(type), origin, self)
-
-    def scan(
-        self,
-        body: ScanBody,
-        given: Sequence[Value],
-        slice_axes: Sequence[int],
-        stack_axes: Sequence[int],
-        origin: Origin,
-    ) -> tuple[Value, ...]:
-        """Emit a Scan of `body` over `given`; what it reads of the graph around it besides is found here."""
-        known = {*body.inputs, *(value for node in body.nodes for value in node.outputs)}
-        known |= {value for node in body.nodes if isinstance(node, Call) for value in node.updates.values()}
-        read: dict[Value, None] = {}
-        for node in body.nodes:
-            state = (*node.params.values(), *node.buffers.values()) if isinstance(node, Call) else ()
-            read.update(dict.fromkeys((*node.inputs, *state)))
-        read.update(dict.fromkeys(body.outputs))
-        around = tuple(value for value in read if value not in known)
-        op = Scan(
-            replace(body, inputs=(*body.inputs, *around)),
-            tuple(slice_axes),
-            tuple(stack_axes),
-            len(body.outputs) - len(stack_axes),
-        )
-        inputs = (*given, *around)
-        types = op.infer(*(value.type for value in inputs))
-        node = Node(op, inputs, tuple(Value(check_type(type), origin, self) for type in types))
-        self._producers.update(dict.fromkeys(node.outputs, node))
-        self._nodes.append(node)
-        return node.outputs
+    def inner(self, type: TensorType, origin: Origin | None = None) -> Value:
+        """A value that a body is given."""
+        return Value(check_type(type), origin or self._open().entry.origin, self)
 
     def finish(self, outputs: Mapping[str, Value]) -> Graph:
         """The graph with these outputs, in this order. Raises ShapeError where an index that it computes is never in
@@ -190,8 +166,7 @@ class Builder(Primitives):
         for alias in self._aliases:
             if alias in self._state:
                 raise NetspecError(f"two parameters would have the path {alias}")
-        primitives = [inner for node in self._nodes for inner in (node.body if isinstance(node, Call) else (node,))]
-        for requirement in index_requirements(primitives):
+        for requirement in index_requirements(self._nodes):
             self._requirements.setdefault((requirement.size, requirement.at_least), requirement)
         updates = {path: value for path, value in self._current.items() if value is not self._state[path].value}
         return Graph(
@@ -302,14 +277,18 @@ class Builder(Primitives):
 
     def apply_all(self, op: Op, *inputs: Value) -> tuple[Value, ...]:
         """Emit a primitive with any number of outputs."""
+        return self.emit(op, inputs, None)
+
+    def emit(self, op: Op, inputs: Sequence[Value], origin: Origin | None) -> tuple[Value, ...]:
+        """Emit a primitive that `origin` wrote; None where that is the layer that is being expanded."""
         types = op.infer(*(value.type for value in inputs))
-        origin = self._call.entry.origin if self._call else None
+        origin = self._call.entry.origin if self._call else origin
         outputs = tuple(Value(check_type(type), origin, self) for type in types)
-        for type in types:
+        for type in types if self._call else ():  # elsewhere a value has sizes that a layer has seen
             for size in type.shape:
                 if not isinstance(size, int) and not is_symbol(size) and bounds(size)[0] < 1:
                     self.require(size, 1, "nothing is left of a dimension: its size is {size}")
-        node = Node(op, inputs, outputs)
+        node = Node(op, tuple(inputs), outputs)
         self._producers.update(dict.fromkeys(outputs, node))
         if self._call is None:
             self._nodes.append(node)

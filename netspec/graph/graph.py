@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netspec.errors import Location
 from netspec.graph.dims import Size, is_symbol
 from netspec.graph.ops.base import Op
-from netspec.graph.ops.control import Scan, scan_steps
+from netspec.graph.ops.control import Control
 from netspec.graph.types import TensorType
 
 if TYPE_CHECKING:
@@ -163,9 +163,9 @@ class Call:
 
 
 @dataclass(frozen=True, eq=False)
-class ScanBody:
-    """What a Scan runs at each step. `inputs` are its own values, and behind them values of the graph around it that it
-    reads as they are."""
+class Body:
+    """What a primitive of control flow runs. `inputs` are its own values, and behind them values of the graph around it
+    that it reads as they are. Inside a layer its nodes are primitives alone."""
 
     inputs: tuple[Value, ...]
     nodes: tuple[Node | Call, ...]
@@ -180,7 +180,7 @@ class ScanBody:
         return tuple(value.type for value in self.outputs)
 
     def cost(self, rule: str) -> Size:
-        """What one step costs by the rule `macs` or `elementwise` of the primitives."""
+        """What one run costs by the rule `macs` or `elementwise` of the primitives."""
         total: Size = 0
         for node in primitives(self.nodes):
             types = (tuple(value.type for value in values) for values in (node.inputs, node.outputs))
@@ -226,19 +226,23 @@ class Graph:
         return tuple(held for held in self.state if isinstance(held, Buffer))
 
     def primitives(self) -> Iterator[Node]:
-        """All primitives in order, the bodies of calls included; a Scan is one."""
+        """All primitives in order, the bodies of calls included; one of control flow is one."""
         return primitives(self.nodes)
 
+    def all_primitives(self) -> Iterator[Node]:
+        """All primitives in order, those that control flow runs among them, behind the one that runs them."""
+        return all_primitives(self.nodes)
+
     def calls(self) -> Iterator[Call]:
-        """All layers in order, without those that a Scan runs."""
+        """All layers in order, without those that control flow runs."""
         return (node for node in self.nodes if isinstance(node, Call))
 
     def all_calls(self) -> Iterator[Call]:
-        """All layers in order, those that a Scan runs among them."""
+        """All layers in order, those that control flow runs among them."""
         return (call for call, _ in self.calls_and_steps())
 
     def calls_and_steps(self) -> Iterator[tuple[Call, Size]]:
-        """All layers in order, each with how often a Scan runs it."""
+        """All layers in order, each with how often it runs, at most."""
         return _calls(self.nodes, 1)
 
     def symbols(self) -> dict[str, tuple[Input, int]]:
@@ -276,10 +280,20 @@ def primitives(nodes: Iterable[Node | Call]) -> Iterator[Node]:
             yield node
 
 
-def _calls(nodes: Iterable[Node | Call], steps: Size) -> Iterator[tuple[Call, Size]]:
+def all_primitives(nodes: Iterable[Node | Call]) -> Iterator[Node]:
+    """All primitives in order, those in bodies of control flow included."""
+    for node in primitives(nodes):
+        yield node
+        if isinstance(node.op, Control):
+            for part in node.op.parts():
+                yield from all_primitives(part.nodes)
+
+
+def _calls(nodes: Iterable[Node | Call], times: Size) -> Iterator[tuple[Call, Size]]:
     for node in nodes:
         if isinstance(node, Call):
-            yield node, steps
-        elif isinstance(node.op, Scan):
-            turns = scan_steps([value.type for value in node.inputs], node.op.slice_axes)
-            yield from _calls(node.op.body.nodes, steps * turns)
+            yield node, times
+        elif isinstance(node.op, Control):
+            turns = node.op.turns(tuple(value.type for value in node.inputs))
+            for part, _ in node.op.forward_parts():
+                yield from _calls(part.nodes, times * turns)

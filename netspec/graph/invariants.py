@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from netspec.graph.graph import Buffer, Call, Graph, GraphPair, Node, Param, Value
-from netspec.graph.ops.control import Scan
+from netspec.graph.ops.control import Control
 
 
 def check_graph(graph: Graph, before: Graph | None = None, typed: bool = False) -> Graph:
@@ -61,7 +61,7 @@ def _identity(held: Param | Buffer) -> tuple[Any, ...]:
 def _check_once(graph: Graph) -> None:
     """Every value has one origin: an input, the state, or one primitive, wherever it stands."""
     seen = [entry.value for entry in graph.inputs] + [held.value for held in graph.state]
-    seen += [value for node in graph.primitives() for value in node.outputs]
+    seen += [value for node in graph.all_primitives() for value in node.outputs]
     assert len(set(seen)) == len(seen), "a value computed twice"
 
 
@@ -96,8 +96,11 @@ def _check_call(call: Call, defined: set[Value], checked: bool, typed: bool) -> 
 
 def _check_node(node: Node, defined: set[Value], typed: bool) -> None:
     _all_defined(node.inputs, defined, node.op.name)
-    if isinstance(node.op, Scan):
-        _check_nodes(node.op.body.nodes, set(node.op.body.inputs), frozenset(), typed)
+    if isinstance(node.op, Control):
+        for part in node.op.parts():
+            inside = set(part.inputs)
+            _check_nodes(part.nodes, inside, frozenset(), typed)
+            assert all(value in inside for value in part.outputs), f"{node.op.name}: an output that nothing computes"
     if not typed:
         types = node.op.infer(*(value.type for value in node.inputs))
         assert types == tuple(value.type for value in node.outputs), f"{node}: its shape rule gives {types}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from netspec.graph.folding import Computed
 from netspec.graph.graph import Call, Graph, Node, Value, primitives
-from netspec.graph.ops.control import Scan
+from netspec.graph.ops import Cond, Control, CustomGradient, Op, Scan, While
 
 
 def print_graph(graph: Graph) -> str:
@@ -45,28 +45,72 @@ def _nodes_lines(nodes: Iterable[Node | Call], names: dict[Value, str]) -> Itera
     for node in nodes:
         if isinstance(node, Call):
             yield from _call_lines(node, names)
-        elif isinstance(node.op, Scan):
-            yield from _scan_lines(node, node.op, names)
         else:
-            yield f"  {_node_line(node, names)}"
+            yield from _node_lines(node, names)
 
 
-def _scan_lines(node: Node, op: Scan, names: dict[Value, str]) -> Iterator[str]:
-    """A scan, what its body calls what it is given, and the body."""
+def _node_lines(node: Node, names: dict[Value, str]) -> Iterator[str]:
+    if isinstance(node.op, Control):
+        yield from _control_lines(node, node.op, names)
+    else:
+        yield f"  {_node_line(node, names)}"
+
+
+def _control_lines(node: Node, op: Control, names: dict[Value, str]) -> Iterator[str]:
+    """A primitive of control flow: what its bodies call what they are given, the bodies, and what comes of them."""
     first = node.outputs[0].origin
     where = f"  # {first.location}" if first and first.location else ""
-    yield f"  {first.path if first else 'scan'}: scan{where}"
-    for position, (inside, value) in enumerate(zip(op.body.inputs, node.inputs, strict=True)):
-        sliced = position < len(op.slice_axes)
-        how = f"slices along {op.slice_axes[position]} of {names[value]}" if sliced else names[value]
-        if inside is not value:
-            yield f"    {names[inside]}: {inside.type} = {how}"
-    for line in _nodes_lines(op.body.nodes, names):
-        yield f"  {line}"
-    for position, (inside, value) in enumerate(zip(op.body.outputs, node.outputs, strict=True)):
-        stacked = position - op.carried
-        how = f"{names[inside]} stacked along {op.stack_axes[stacked]}" if stacked >= 0 else f"the last {names[inside]}"
-        yield f"    {names[value]} = {how}: {value.type}"
+    attributes = [
+        f"{name}={format_attribute(value)}"
+        for name, value in vars(op).items()
+        if name not in (*op.bodies, *_SHOWN) and value is not False
+    ]
+    told = f"({', '.join(attributes)})" if attributes else ""
+    if isinstance(op, Cond):
+        told = f" by {names[node.inputs[0]]}"
+    yield f"  {first.path if first else op.name.lower()}: {_WORDS[type(op)]}{told}{where}"
+    given = {id(part): node.inputs[position:] for part, position in op.forward_parts()}
+    parts = list(op.parts())
+    for number, part in enumerate(parts):
+        if len(parts) > 1:
+            yield f"    {_title(op, number)}"
+        values = given.get(id(part), ())
+        for position, inside in enumerate(part.inputs):
+            if not values:
+                yield f"    {names[inside]}: {inside.type}"
+            elif inside is not values[position]:
+                yield f"    {names[inside]}: {inside.type} = {_comes(op, position)}{names[values[position]]}"
+        for line in _nodes_lines(part.nodes, names):
+            yield f"  {line}"
+        if len(parts) > 1:
+            yield f"    gives {', '.join(names[value] for value in part.outputs)}"
+    for position, value in enumerate(node.outputs):
+        yield f"    {names[value]} = {_goes(op, position, names)}: {value.type}"
+
+
+_WORDS: Mapping[type[Op], str] = {Scan: "scan", While: "while", Cond: "cond", CustomGradient: "custom gradient"}
+_SHOWN = ("slice_axes", "stack_axes", "carried")  # at the values that they are of
+
+
+def _title(op: Control, number: int) -> str:
+    if isinstance(op, CustomGradient):
+        return ("forwards", "backwards")[number]
+    return f"branch {number}"
+
+
+def _comes(op: Control, position: int) -> str:
+    if isinstance(op, Scan) and position < len(op.slice_axes):
+        return f"slices along {op.slice_axes[position]} of "
+    return ""
+
+
+def _goes(op: Control, position: int, names: dict[Value, str]) -> str:
+    if isinstance(op, Cond):
+        return f"output {position} of the branch"
+    inside = names[next(op.parts()).outputs[position]]
+    if isinstance(op, Scan) and position >= op.carried:
+        return f"{inside} stacked along {op.stack_axes[position - op.carried]}"
+    return f"the last {inside}" if isinstance(op, (Scan, While)) else inside
 
 
 def _call_lines(call: Call, names: dict[Value, str]) -> Iterator[str]:
@@ -76,7 +120,8 @@ def _call_lines(call: Call, names: dict[Value, str]) -> Iterator[str]:
     of = f" of {inputs}" if inputs else ""
     yield f"  {call.path}: {describe(call.layer)}{of}{layout}{where}"
     for node in call.body:
-        yield f"    {_node_line(node, names)}"
+        for line in _node_lines(node, names):
+            yield f"  {line}"
 
 
 def _node_line(node: Node, names: dict[Value, str]) -> str:
@@ -96,10 +141,11 @@ def _names(graph: Graph) -> dict[Value, str]:
 
 def _add_names(nodes: Iterable[Node], names: dict[Value, str]) -> None:
     for node in nodes:
-        if isinstance(node.op, Scan):
-            for value in node.op.body.inputs:
-                names.setdefault(value, f"%{len(names)}")
-            _add_names(primitives(node.op.body.nodes), names)
+        if isinstance(node.op, Control):
+            for part in node.op.parts():
+                for value in part.inputs:
+                    names.setdefault(value, f"%{len(names)}")
+                _add_names(primitives(part.nodes), names)
         for value in node.outputs:
             names[value] = f"%{len(names)}"
 

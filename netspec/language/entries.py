@@ -11,10 +11,10 @@ from netspec.language.document import Node
 from netspec.language.spec import BodySpec, Defaults, EntrySpec, Loop, Named, OutputSpec, is_block, is_free
 from netspec.layers import LAYER_TYPES
 
-LoopKind = Literal["repeat", "parallel", "scan"]
-KINDS = ("type", "layers", "share")
+LoopKind = Literal["repeat", "parallel", "scan", "while"]
+KINDS = ("type", "layers", "share", "branches")
 LOOPS: tuple[LoopKind, ...] = get_args(LoopKind)
-ENTRY_KEYS = ("name", *KINDS, "from", *LOOPS, "if", "else", "init", "tie", "frozen")
+ENTRY_KEYS = ("name", *KINDS, "cond", "from", *LOOPS, "if", "else", "init", "tie", "frozen")
 GROUP_KEYS = ("inputs", "let", "outputs")
 OUTPUT_KEYS = ("from", "if", "only")
 ELSEWHERE = {"dense": "linear", "multiply": "mul", "view": "reshape", "transpose": "permute"}  # in other libraries
@@ -161,6 +161,7 @@ class BodyReader:
         if kind == "layers":
             children(node, (*ENTRY_KEYS, *GROUP_KEYS), "a group", self.mistakes)
             body = self.body(node, parts, "the group")
+        branches = self._branches(parts["branches"]) if kind == "branches" else None
         self._check_beside(node, parts, kind)
         known = (*ENTRY_KEYS, *GROUP_KEYS) if kind == "layers" else ENTRY_KEYS
         return EntrySpec(
@@ -169,6 +170,8 @@ class BodyReader:
             type=self._type(parts["type"]) if kind == "type" else None,
             body=body,
             share=parts["share"] if kind == "share" else None,
+            branches=branches if "cond" in parts else None,
+            chooser=parts.get("cond"),
             name=parts.get("name"),
             source=parts.get("from"),
             condition=parts.get("if"),
@@ -182,17 +185,17 @@ class BodyReader:
         )
 
     def _kind(self, node: Node, parts: Mapping[str, Node]) -> str | None:
-        """Which of type, layers and share an entry has: exactly one."""
+        """Which of `KINDS` an entry has: exactly one."""
         given = [key for key in KINDS if key in parts]
         if not given:
             self._no_kind(node, parts)
             return None
         for key in given[1:]:
-            self.mistakes.add(f"{key} beside {given[0]}: an entry has one of type, layers and share", node.keys[key])
+            self.mistakes.add(f"{key} beside {given[0]}: an entry has one of {', '.join(KINDS)}", node.keys[key])
         return given[0] if len(given) == 1 else None
 
     def _no_kind(self, node: Node, parts: Mapping[str, Node]) -> None:
-        """An entry without type, layers and share: perhaps one of them is misspelt."""
+        """An entry without any of `KINDS`: perhaps one of them is misspelt."""
         for key in parts:
             kind, colon, _ = key.partition(":")
             if colon and kind in KINDS:
@@ -203,7 +206,7 @@ class BodyReader:
             if hint:
                 self.mistakes.add(f"unknown key {printable(key[:64])} in a layer{hint}", node.keys[key])
                 return
-        self.mistakes.add("type is required in a layer: or layers of a group, or share", node.location)
+        self.mistakes.add("type is required in a layer: or layers of a group, or share, or branches", node.location)
 
     def _check_beside(self, node: Node, parts: Mapping[str, Node], kind: str | None) -> None:
         """What may not stand beside what."""
@@ -213,7 +216,7 @@ class BodyReader:
         if "else" in parts and "if" not in parts:
             self.mistakes.add("else without if", node.keys["else"])
         if kind == "share":
-            for key in ("init", "tie", "frozen"):
+            for key in ("init", "tie", "frozen", "scan", "while"):
                 if key in parts:
                     self.mistakes.add(f"{key} beside share: the shared entry says it", node.keys[key])
             for key in parts:
@@ -226,6 +229,35 @@ class BodyReader:
             for key in ("init", "tie"):
                 if key in parts:
                     self.mistakes.add(f"{key}: {what} has none: write it at a layer", node.keys[key])
+
+        self._check_branches(node, parts, kind)
+
+    def _check_branches(self, node: Node, parts: Mapping[str, Node], kind: str | None) -> None:
+        if kind == "branches":
+            if "cond" not in parts:
+                message = "cond is required beside branches: a reference to what says which of them runs"
+                self.mistakes.add(message, node.location)
+            for key in parts:
+                if key in (*LOOPS, "init", "tie"):
+                    self.mistakes.add(f"{key} beside branches: write it inside a branch, or in a group", node.keys[key])
+                elif key not in ENTRY_KEYS and not is_free(key):
+                    known = nearest(key, ENTRY_KEYS)
+                    self.mistakes.add(f"unknown key {printable(key[:64])} beside branches{known}", node.keys[key])
+        elif "cond" in parts:
+            self.mistakes.add("cond without branches", node.keys["cond"])
+
+    def _branches(self, node: Node) -> tuple[EntrySpec, ...] | None:
+        """The branches of an entry; None where there are too few of them, which is a mistake."""
+        if not isinstance(node.value, list) or len(node.value) < 2:
+            self.mistakes.add("branches: expected a list of two layers, blocks or groups, or more", node.location)
+            return None
+        for item in node.value:
+            parts = item.value if isinstance(item.value, dict) else {}
+            for key in ("from", "if", "else", "share", "branches", *LOOPS):
+                if key in parts:
+                    what = "a branch reads what the entry of branches reads" if key == "from" else "put it in a group"
+                    self.mistakes.add(f"{key} in a branch: {what}", item.keys[key])
+        return tuple(self._entry(item) for item in node.value)
 
     def _type(self, node: Node) -> Node | None:
         """The node itself unless its type is wrong; a block's and an expression's are known later only."""

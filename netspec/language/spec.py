@@ -33,17 +33,18 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Loop:
-    """`repeat`, `parallel` or `scan` of an entry, and what stands there."""
+    """`repeat`, `parallel`, `scan` or `while` of an entry, and what stands there."""
 
-    kind: Literal["repeat", "parallel", "scan"]
+    kind: Literal["repeat", "parallel", "scan", "while"]
     node: Node
 
 
 @dataclass(frozen=True)
 class EntrySpec:
-    """One entry of `layers`: a layer or block (`type`), a group (`body`) or another entry once more (`share`).
+    """One entry of `layers`: a layer or block (`type`), a group (`body`), another entry once more (`share`) or one
+    of several entries (`branches`), which `chooser` chooses.
 
-    All three are None where the entry is in error; it keeps its name, so that what reads it is not in error too.
+    All four are None where the entry is in error; it keeps its name, so that what reads it is not in error too.
     """
 
     location: Location
@@ -51,6 +52,8 @@ class EntrySpec:
     type: Node | None = None
     body: BodySpec | None = None
     share: Node | None = None
+    branches: tuple[EntrySpec, ...] | None = None
+    chooser: Node | None = None  # the key `cond`
     name: Node | None = None
     source: Node | None = None  # the key `from`
     condition: Node | None = None  # the key `if`
@@ -65,7 +68,7 @@ class EntrySpec:
     @property
     def broken(self) -> bool:
         """Whether its structure is in error."""
-        return self.type is None and self.body is None and self.share is None
+        return self.type is None and self.body is None and self.share is None and self.branches is None
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,12 @@ class BodySpec:
 
 @dataclass(frozen=True)
 class BlockSpec:
-    """A body with params, under a name of its own."""
+    """A body with params, under a name of its own. `gradient` names the block that says what flows back through it."""
 
     key: Location
     params: Names
     body: BodySpec
+    gradient: Node | None = None
 
 
 @dataclass(frozen=True)

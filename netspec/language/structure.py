@@ -16,7 +16,7 @@ FILE_KEYS = (
 )
 INPUT_KEYS = ("shape", "dtype", "default")
 INPUTS_REQUIRED = "inputs is required: such as {image: {shape: [batch, 3, 32, 32]}}"
-BLOCK_KEYS = ("params", "inputs", "let", "layers", "outputs")
+BLOCK_KEYS = ("params", "inputs", "gradient", "let", "layers", "outputs")
 
 
 def file_spec(document: Document) -> FileSpec:
@@ -138,4 +138,10 @@ class _FileReader:
             elif is_free(param):
                 message = f"{what}: no param may be called {param}: it is free for notes in every entry"
                 self.mistakes.add(message, named.key)
-        return BlockSpec(key, params, body.body(node, parts, what))
+        gradient = parts.get("gradient")
+        if gradient is not None and "inputs" not in parts:
+            self.mistakes.add(
+                f"{what}: gradient: it has no inputs that something could flow back to", gradient.location
+            )
+            gradient = None
+        return BlockSpec(key, params, body.body(node, parts, what), gradient)

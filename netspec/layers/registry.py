@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from netspec.errors import NetspecError, printable
@@ -16,22 +17,25 @@ ENTRY_POINTS = "netspec.layers"
 
 
 class LayerTypes(Mapping[str, type[Layer]]):
-    """Maps the word in a spec to the class of the layer.
+    """Maps the word in a spec to the class of the layer. `built_in` has the place of each, as in `linear:Linear`.
 
     An installed package adds a layer by an entry point in the group `netspec.layers`, named like the layer's type. It
     is loaded when a spec first names that type, so that packages cost nothing otherwise (finding them takes 10 to 20
     ms). A built-in type goes before any other of its name: no package changes what a spec means.
     """
 
-    def __init__(self, built_in: Mapping[str, type[Layer]]) -> None:
+    def __init__(self, built_in: Mapping[str, str]) -> None:
         self.built_in = built_in
         self._loaded: dict[str, type[Layer]] = {}
 
     def __getitem__(self, name: str) -> type[Layer]:
         """The class. Raises KeyError where there is no such type, NetspecError where its package cannot be used."""
-        layer = self.built_in.get(name) or self._loaded.get(name)
+        layer = self._loaded.get(name)
         if layer is not None:
             return layer
+        if name in self.built_in:
+            module, _, cls = self.built_in[name].partition(":")
+            return self._loaded.setdefault(name, getattr(import_module(f"netspec.layers.{module}"), cls))
         if not name[:1].islower() or name not in self._points:  # a block begins with a capital
             raise KeyError(name)
         return self._loaded.setdefault(name, _load(self._points[name]))
@@ -42,6 +46,10 @@ class LayerTypes(Mapping[str, type[Layer]]):
 
     def __len__(self) -> int:
         return len(self.built_in) + len(self._points)
+
+    def type_of_class(self, cls: str) -> str | None:
+        """The built-in type whose class has that name."""
+        return next((name for name, place in self.built_in.items() if place.endswith(f":{cls}")), None)
 
     def package(self, name: str) -> str | None:
         """The distribution that brings the type; None for a built-in one."""

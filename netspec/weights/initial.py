@@ -46,7 +46,7 @@ def initial_weights(graph: Graph, seed: int = 0, paths: Container[str] | None = 
 
 def check_indices(graph: Graph, arrays: Mapping[str, NDArray[Any]], source: str) -> None:
     """A WeightsError where a buffer whose numbers are read as indices holds one that no call could read."""
-    bounds = read_as_indices(graph.primitives()) if any(b.value.type.dtype != "float" for b in graph.buffers) else {}
+    bounds = read_as_indices(graph.nodes) if any(b.value.type.dtype != "float" for b in graph.buffers) else {}
     for buffer in graph.buffers:
         bound = bounds.get(buffer.value)
         if isinstance(bound, int) and buffer.path in arrays:

@@ -27,7 +27,8 @@ from netspec.layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from netspec.layers.regularization import Dropout
 from netspec.passes.channels_last import channels_last_pair
 from netspec.passes.noise_inputs import noise_inputs
-from netspec_numpy import NumpyBackend, interpreter
+from netspec_numpy import NumpyBackend
+from netspec_numpy.interpreter import Run, forward
 from netspec_numpy.lowerings import LOWERINGS
 from netspec_numpy.model import NumpyModel
 
@@ -229,7 +230,7 @@ def test_values_are_dropped_behind_their_last_reader() -> None:
     model = compiled(with_noise(pair("classifier", classifier)))
     graph = model.graphs.training
     values, sizes = model._start(graph, inputs_of(graph, 2, 7), model.weights())
-    interpreter.forward(graph, LOWERINGS, values, sizes, "float64", keep=False)
+    forward(graph, Run(LOWERINGS, sizes, "float64", values, keep=False))
     assert set(values) == {output.value for output in graph.outputs} | set(graph.updates.values())
 
 

@@ -2,7 +2,7 @@
 
 from netspec.graph.ops.base import Op
 from netspec.graph.ops.constants import Arange, Array, Expand
-from netspec.graph.ops.control import Scan
+from netspec.graph.ops.control import Cond, Control, CustomGradient, Scan, While
 from netspec.graph.ops.einsum import Einsum
 from netspec.graph.ops.elementwise import (
     Abs,
@@ -56,7 +56,7 @@ PRIMITIVES: tuple[type[Op], ...] = (
     *(Sum, Mean, Prod, Max, Min, ArgMax, Cumsum, ElementCount),
     *(Reshape, Permute, Concat, Slice, Flip, Pad),
     *(Gather, GatherAlong, Select, TopK, OneHot),
-    Scan,
+    *(Scan, While, Cond, CustomGradient),
 )
 
 __all__ = [
@@ -73,10 +73,13 @@ __all__ = [
     "Bernoulli",
     "Cast",
     "Concat",
+    "Cond",
     "Constant",
+    "Control",
     "Convolution",
     "Cos",
     "Cumsum",
+    "CustomGradient",
     "Div",
     "Einsum",
     "ElementCount",
@@ -128,4 +131,5 @@ __all__ = [
     "TransposedConvolution",
     "Uniform",
     "Where",
+    "While",
 ]

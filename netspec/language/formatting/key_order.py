@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from netspec.language.document import Node
 
-_BODY = ("inputs", "let", "layers", "outputs")
+_BLOCK = ("inputs", "gradient", "let", "layers", "outputs")
 
 
 class Kind(NamedTuple):
@@ -48,17 +48,18 @@ KINDS: dict[str, Kind] = {
     "defaults": Kind(each="fields", spread=True),
     "fields": Kind(last=("init",), children={"init": "initializers"}),
     "blocks": Kind(each="block", spread=True),
-    "block": Kind(first=("description", "params"), last=_BODY, children=_SPREAD_BODY, spread=True),
+    "block": Kind(first=("description", "params"), last=_BLOCK, children=_SPREAD_BODY, spread=True),
     "layers": Kind(each="entry", spread=True),
     "entry": Kind(
         first=(
-            *("name", "type", "share", "description", "from", "repeat", "parallel", "scan", "if", "else"),
-            *("inputs", "let"),
+            *("name", "type", "share", "description", "from", "repeat", "parallel", "scan", "while"),
+            *("cond", "if", "else", "inputs", "let"),
         ),
-        last=("init", "tie", "frozen", "layers", "outputs"),
-        children={**_SPREAD_BODY, "init": "initializers", "scan": "scan"},
+        last=("init", "tie", "frozen", "branches", "layers", "outputs"),
+        children={**_SPREAD_BODY, "branches": "layers", "init": "initializers", "scan": "scan", "while": "while"},
     ),
     "scan": Kind(first=("over", "dim")),
+    "while": Kind(first=("condition", "limit")),
     "initializers": Kind(each="initializer"),
     "initializer": Kind(first=("type",)),
     "outputs": Kind(each="output"),

@@ -79,7 +79,7 @@ def _input_order(value: Value, graph: Graph) -> Order:
     if value.type.rank >= 4:
         return Image()
     spatial = value.type.rank == 3 and any(
-        value in call.inputs and call.layer.type in SPATIAL | PER_CHANNEL for call in graph.calls()
+        value in call.inputs and call.layer.type in SPATIAL | PER_CHANNEL for call in graph.all_calls()
     )
     return Image() if spatial else Plain()
 

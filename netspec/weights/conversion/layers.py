@@ -65,7 +65,7 @@ def target_layers(graph: Graph) -> list[TargetLayer]:
     paths = {held.value: held.path for held in graph.state}
     orders = feature_orders(graph)
     found: dict[str, TargetLayer] = {}
-    for call in graph.calls():
+    for call in graph.all_calls():
         own = dict(_own(call.path, {**call.params, **call.buffers}, paths))
         if call.path in found and found[call.path].order != orders[call]:
             found[call.path] = replace(found[call.path], order=Unknown(f"{call.path} (shared)"))
