@@ -13,6 +13,7 @@ from netspec.cli.diff import diff
 from netspec.cli.export import export_onnx
 from netspec.cli.failures import BAD_INPUT
 from netspec.cli.fmt import fmt
+from netspec.cli.fuzz import fuzz
 from netspec.cli.layers import layers
 from netspec.cli.output import emit, note
 from netspec.cli.plot import plot
@@ -68,6 +69,7 @@ def application() -> typer.Typer:
     app.command("plot", epilog="Example: netspec plot specs/residual.yaml -o residual.svg --depth 1")(plot)
     app.command("diff", epilog="Example: netspec diff specs/lenet.yaml specs/lenet.yaml --set-b classes=26")(diff)
     app.command("verify", epilog="Example: netspec verify specs/residual.yaml --train --dtype float64")(verify)
+    app.command("fuzz", epilog="Example: netspec fuzz --count 200 --seed 7 --backends torch,onnx")(fuzz)
     app.command("layers", epilog="Example: netspec layers batch_norm")(layers)
     app.command("backends", epilog="Example: netspec backends")(list_backends)
     export = typer.Typer(
