@@ -11,7 +11,7 @@ from typing import Any, Literal
 from netspec.fuzz.draft import Draft, Held
 from netspec.fuzz.features import apply_features
 from netspec.fuzz.fields import SIZES
-from netspec.fuzz.placing import place
+from netspec.fuzz.placing import place, place_behind
 from netspec.fuzz.recipes import NOT_GENERATED
 from netspec.fuzz.references import names_of, names_read
 from netspec.fuzz.walk import steps
@@ -63,8 +63,10 @@ def generate(seed: int, number: int, types: Sequence[str] | None = None) -> Fuzz
     before: Held | None = None
     draft.add_input(["batch", rng.choice(SIZES)])
     every = list(types or layer_types())
+    previous: str | None = None
     for type in steps(every, seed, number):
-        before = place(draft, type, before) or before
+        before = place_behind(draft, previous, before, type) or before
+        previous = type
     for type in rng.choices(every, [_weight(type) for type in every], k=EXTRA):
         place(draft, type, rng.choice(draft.values))
     _end(draft)

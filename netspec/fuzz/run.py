@@ -59,7 +59,7 @@ class _Pending:
 def fuzz(options: Options, progress: Callable[[int, FuzzReport], None] = lambda done, report: None) -> FuzzReport:
     """Run the fuzzer; `progress` hears of each graph that is done.
 
-    Raises NetspecError for a backend that is not there.
+    Raises NetspecError for a backend that is not there, BackendNeverAnsweredError for one whose process cannot start.
     """
     every = targets(options.backends)
     report = FuzzReport(options.seed)
