@@ -36,7 +36,7 @@ def scan(draft: Draft) -> dict[str, Any] | None:
         "layers": body,
         "outputs": {"h": "mixed", "y": "more"},
     }
-    first = {"name": start, "type": "mean", "dim": dim, "from": held.reference}
+    first: Entry = {"name": start, "type": "mean", "dim": dim, "from": held.reference}
     return _behind(draft, [first, entry], [f"{name}:h", f"{name}:y"])
 
 
@@ -46,7 +46,7 @@ def while_loop(draft: Draft) -> dict[str, Any] | None:
     if held is None:
         return None
     zero, ever, name = draft.name("zero"), draft.name("ever"), draft.name("while")
-    last, begins = draft.rng.choice((1, 2, 9)), draft.rng.choice((1, 1, 1, 0))
+    last, begins = draft.rng.choice((0.5, 1.5, 9)), draft.rng.choice((0.5, 0.5, 0.5, -0.5))  # no rounding decides
     entry: Entry = {
         "name": name,
         "from": {"v": held.reference, "n": zero, "busy": ever, "w": held.reference},
@@ -60,7 +60,7 @@ def while_loop(draft: Draft) -> dict[str, Any] | None:
         ],
         "outputs": {"v": "next", "n": "n1", "busy": "go"},
     }
-    before = [
+    before: list[Entry] = [
         {"name": zero, "type": "zeros", "shape": []},
         {"name": ever, "type": "formula", "from": zero, "expr": f"x < {begins}"},
     ]
