@@ -53,7 +53,7 @@ def while_loop(draft: Draft) -> dict[str, Any] | None:
         "while": {"condition": "busy", "limit": draft.rng.choice((1, 2, 3))},
         "inputs": ["v", "n", "busy", "w"],
         "layers": [
-            {"name": "step", "from": "v", **_layer(draft, held.shape)},
+            {"name": "step", "from": "v", **_layer(draft, held.shape, random=False)},
             {"name": "next", "type": "formula", "from": {"a": "step", "w": "w"}, "expr": "tanh(a) + 0.25 * w"},
             {"name": "n1", "type": "formula", "from": "n", "expr": "x + 1"},
             {"name": "go", "type": "formula", "from": "n1", "expr": f"x < {last}"},
@@ -136,10 +136,14 @@ def _without(held: Held, dim: int) -> tuple[int | str, ...]:
     return (*held.shape[:dim], *held.shape[dim + 1 :])
 
 
-def _layer(draft: Draft, shape: Sequence[int | str]) -> Entry:
-    """A layer that keeps the shape of its input: with weights, random, or neither."""
+def _layer(draft: Draft, shape: Sequence[int | str], random: bool = True) -> Entry:
+    """A layer that keeps the shape of its input: with weights, random, or neither.
+
+    Nothing random in a while: how many numbers it draws is not known, so that none can be given alike.
+    """
     last = shape[-1] if shape else None
-    layers: list[Entry] = [{"type": "gelu"}, {"type": "tanh"}, {"type": "leaky_relu"}, {"type": "dropout", "p": 0.3}]
+    layers: list[Entry] = [{"type": "gelu"}, {"type": "tanh"}, {"type": "leaky_relu"}]
+    layers += [{"type": "dropout", "p": 0.3}] if random else []
     if isinstance(last, int):
         layers += [{"type": "softmax"}, {"type": "rms_norm", "eps": 0.1}, {"type": "layer_norm", "eps": 0.1}]
         if len(shape) > 1:

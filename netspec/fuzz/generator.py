@@ -22,8 +22,8 @@ from netspec.spec import Spec, loads
 Style = Literal["yaml", "json", "flow"]
 # Sizes that symbolic dimensions have in a graph's calls: 1 among them.
 SYMBOL_SIZES = (1, 2, 3, 4, 5, 7)
-# Layers beside those of the walk, most of them with many fields.
-EXTRA = 2
+# Layers beside those of the walk: most often one with many fields.
+EXTRA = 1
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class FuzzReport:
             *(f"  {name}: {count}" for name, count in sorted(self.comparisons.items())),
             f"relations: {_listed(self.relations)}",
             f"negative twins: {_listed(self.twins)}",
-            f"layers: {len(+self.coverage.layers)}; pairs: {pairs} of {possible} possible ({_percent(pairs, possible)})",
+            f"layers: {len(+self.coverage.layers)}; pairs: {pairs} of {possible} possible, {_percent(pairs, possible)}",
             *(f"  not met: {type}" for type in self.coverage.missing_layers),
             f"ill-conditioned: {len(self.ill_conditioned)} ({_percent(len(self.ill_conditioned), self.graphs)})",
             *(f"  graph {number}: {why}" for number, why in self.ill_conditioned.items()),
