@@ -18,7 +18,7 @@ from netspec.fuzz.references import entries
 from netspec.fuzz.report import ILL_CONDITIONED_SHARE
 from netspec.fuzz.run import Options, fuzz
 from netspec.fuzz.shrink import shrink
-from netspec.fuzz.targets import SLOW, rotated, targets
+from netspec.fuzz.targets import SLOW, BackendNeverAnsweredError, rotated, targets
 from netspec.fuzz.twins import BREAKS, negative_twins
 from netspec.spec import loads
 from tests.conformance.command import MUTANTS
@@ -79,6 +79,15 @@ def test_a_failure_of_the_core_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> 
     report = fuzz(Options(2, SEED, ["numpy"]))
     assert [(finding.number, finding.kind) for finding in report.findings] == [(0, "core"), (1, "core")]
     assert "our own mistake" in report.findings[0].words[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("COMPILER", {"PYTHONHOME": "/nowhere"}), ("TIME_LIMIT", 0.01)], ids=["dies", "hangs"]
+)
+def test_a_backend_that_never_answers_ends_the_run(name: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"netspec.fuzz.targets.{name}", value)
+    with pytest.raises(BackendNeverAnsweredError, match="backend torch failed:(.|\n)*its process ended with status"):
+        fuzz(Options(3, SEED, ["torch"]))
 
 
 # Relations between models.
