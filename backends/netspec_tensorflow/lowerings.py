@@ -125,4 +125,5 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Select: select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,
+    ops.SequenceMask: tf.sequence_mask,
 }

@@ -239,6 +239,10 @@ def one_hot(x: Tensor, *, size: int) -> Tensor:
     return torch.eq(torch.unsqueeze(x, -1), arange(start=0, end=size, step=1, like=x))
 
 
+def sequence_mask(x: Tensor, *, size: int) -> Tensor:
+    return torch.gt(torch.unsqueeze(x, -1), arange(start=0, end=size, step=1, like=x))
+
+
 def top_k(x: Tensor, *, k: int, axis: int) -> tuple[Tensor, Tensor]:
     """A stable sort, cut: torch.topk takes any of equals."""
     ordered = torch.sort(x, stable=True, dim=axis, descending=True)
@@ -296,4 +300,5 @@ LOWERINGS: Lowerings = {
     ops.Select: _select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,
+    ops.SequenceMask: sequence_mask,
 }

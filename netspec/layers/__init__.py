@@ -13,6 +13,7 @@ from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
 from netspec.layers.products import Einsum, Matmul
 from netspec.layers.rearrange import Rearrange
+from netspec.layers.recurrent import Gru, GruCell, Lstm, LstmCell, Rnn, RnnCell
 from netspec.layers.reductions import Mean, Sum
 from netspec.layers.regularization import Dropout
 from netspec.layers.selection import ByMode
@@ -23,6 +24,7 @@ LAYERS: tuple[type[Layer], ...] = (
     *(MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool),
     *(BatchNorm, LayerNorm, Dropout),
     *(Relu, LeakyRelu, Gelu, Silu, Sigmoid, Tanh, Softmax),
+    *(RnnCell, LstmCell, GruCell, Rnn, Lstm, Gru),
     ScaledDotProductAttention,
     *(Add, Mul, Concat, Flatten, Reshape),
     *(Matmul, Einsum, Sum, Mean),
@@ -55,11 +57,15 @@ __all__ = [
     "Formula",
     "Gelu",
     "GlobalAvgPool",
+    "Gru",
+    "GruCell",
     "Identity",
     "Layer",
     "LayerNorm",
     "LeakyRelu",
     "Linear",
+    "Lstm",
+    "LstmCell",
     "Matmul",
     "MaxPool2d",
     "Mean",
@@ -71,6 +77,8 @@ __all__ = [
     "Rearrange",
     "Relu",
     "Reshape",
+    "Rnn",
+    "RnnCell",
     "ScaledDotProductAttention",
     "Select",
     "Sigmoid",

@@ -32,7 +32,7 @@ from netspec.graph.ops.elementwise import (
     Tanh,
     Where,
 )
-from netspec.graph.ops.indexing import Gather, OneHot, Select, TopK
+from netspec.graph.ops.indexing import Gather, OneHot, Select, SequenceMask, TopK
 from netspec.graph.ops.pooling import AdaptiveAveragePool, AveragePool, MaxPool
 from netspec.graph.ops.products import Convolution, Matmul, TransposedConvolution
 from netspec.graph.ops.reductions import ElementCount, Max, Mean, Sum
@@ -48,7 +48,7 @@ PRIMITIVES: tuple[type[Op], ...] = (
     *(MaxPool, AveragePool, AdaptiveAveragePool),
     *(Sum, Mean, Max, ElementCount),
     *(Reshape, Permute, Concat),
-    *(Gather, Select, TopK, OneHot),
+    *(Gather, Select, TopK, OneHot, SequenceMask),
     *(Scan, While, Cond, CustomGradient),
 )
 
@@ -98,6 +98,7 @@ __all__ = [
     "Rsqrt",
     "Scan",
     "Select",
+    "SequenceMask",
     "Sigmoid",
     "Sin",
     "Sqrt",
