@@ -171,36 +171,38 @@ class Results:
     updates: dict[str, Any]
 
 
-@dataclass(frozen=True)
 class BodyFunction:
     """A body of control flow as a lowering gets it: a function from its inputs, in order, to the tuple of its outputs.
 
-    `body` has their types; an output may be a plain number, as a Constant may be one. The sizes of symbols that the
-    body needs are looked up before the lowering is called, outside of what a framework traces for the body.
+    `body` has their types; an output may be a plain number, as a Constant may be one. `symbols` are the names of those
+    that it needs the sizes of: they are looked up before the lowering is called, outside of what a framework traces
+    for the body.
     """
 
-    body: Body
-    around: _Run
+    def __init__(self, body: Body, around: _Run) -> None:
+        self.body = body
+        self.around = around
+        found: set[str] = set()
 
-    def __post_init__(self) -> None:
-        for node in all_primitives(self.body.nodes):
-            node.op.attributes(self._look_up)
+        def look_up(size: Size) -> int:
+            found.update(size.symbols() if isinstance(size, Dim) else ())
+            return 1
+
+        for node in all_primitives(body.nodes):
+            node.op.attributes(look_up)
+        self.symbols = tuple(sorted(found))
+        self.sizes = {name: around.symbols[name] for name in self.symbols}
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
-        return self.run(inputs, self.around.lowerings, self.around.symbols)
+        return self.run(inputs, self.sizes)
 
-    def run(self, inputs: Sequence[Any], lowerings: Lowerings, symbols: Mapping[str, Any]) -> tuple[Any, ...]:
-        """The same with another table, and other sizes of symbols."""
-        inner = _Run(lowerings, self.around.fused, symbols)
+    def run(self, inputs: Sequence[Any], sizes: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The same with `sizes` of symbols in place of those that were looked up."""
+        inner = _Run(self.around.lowerings, self.around.fused, sizes)
         inner.values.update(zip(self.body.inputs, inputs, strict=True))
         for node in self.body.nodes:
             inner.step(node)
         return tuple(inner.values[value] for value in self.body.outputs)
-
-    def _look_up(self, size: Size) -> int:
-        for name in size.symbols() if isinstance(size, Dim) else ():
-            self.around.symbols[name]
-        return 1
 
 
 @dataclass

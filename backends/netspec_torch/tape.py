@@ -6,23 +6,28 @@ import inspect
 import keyword
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import fx, nn
 
-from netspec.backend import Fused, Lowerings, run
-from netspec.graph.graph import Graph, Param
-from netspec.graph.ops import Arange, Array
+from netspec.backend import BodyFunction, Fused, Lowerings, run
+from netspec.graph.graph import Body, Graph, Param
+from netspec.graph.ops import Arange, Array, Cond, CustomGradient, Op, Scan, While
+from netspec_torch import control
 from netspec_torch.source import Text
 
 # fx writes `self.<target>`. A target that no spec can name stands for the place until the text is done, because
 # entries may be called `class`, `0`, `a-b` or `train`: words that are no attribute, or another one, of a module.
 _PLACE = re.compile(r"self\.µ(\d+)µ")
+# A line that stands for the function of a body.
+_DEFINITION = re.compile(r"^(\w+) = self\.µ(\d+)µ.*$", re.MULTILINE)
 # Names that the text uses itself.
 _TAKEN = ("self", "form", "torch", "inf", "nan")
+# Names of functions begin with it, which a function inside the text must see past the variables around it.
+_OWN = "netspec_"
 _MODULE_ATTRIBUTES = frozenset(dir(nn.Module()))
 
 
@@ -43,14 +48,23 @@ class Constants:
 
 
 class Tape:
-    """An fx graph that is being recorded; `constants` are those of the module that it will be the forward of."""
+    """An fx graph that is being recorded; `constants` are those of the module that it will be the forward of.
+
+    The body of control flow is recorded as a graph of its own, which becomes a function inside the text.
+    """
 
     def __init__(self, constants: Constants) -> None:
         self._constants = constants
+        self._places: list[str] = []
+        self._texts: dict[int, Text] = {}  # of bodies, by the number of their place
+        self._begin()
+
+    def _begin(self) -> None:
         self._graph = fx.Graph()
         self._tracer = fx.proxy.GraphAppendingTracer(self._graph)
-        self._places: list[str] = []
         self._droppable: list[fx.Proxy] = []
+        self._sizes: Mapping[str, Any] | None = None  # of symbols, in the body of control flow
+        self._like: Any = None  # a tensor on the device of all
 
     def argument(self, name: str, droppable: bool = False) -> fx.Proxy:
         """An argument of the method; a droppable one is there only if something reads it."""
@@ -77,18 +91,52 @@ class Tape:
             proxy = self._create("get_attr", tensor_at(held.path, isinstance(held, Param)), held.path, (), {})
             self._droppable.append(proxy)
             state[held.path] = proxy
-        like = next(iter((*state.values(), *inputs.values())))
+        self._like = next(iter((*state.values(), *inputs.values())))
 
         def array(**attributes: Any) -> fx.Proxy:
             name = self._constants.name(lowerings[Array](**attributes))
             return self._create("get_attr", f"self._buffers[{name!r}]", "constant", (), {})
 
-        table: Lowerings = {**lowerings, Array: array, Arange: partial(lowerings[Arange], like=like)}
+        def arange(**attributes: Any) -> Any:
+            return lowerings[Arange](**attributes, like=self._like)
+
+        forms = {op: partial(form, self) for op, form in _CONTROL.items()}
+        table: Lowerings = {**lowerings, Array: array, Arange: arange, **forms}
         results = run(graph, table, fused, inputs, state, size_of)
         for path, value in results.updates.items():
             if value is not state[path]:  # else it was changed in place, by a fused form or a submodule
                 state[path].copy_(value.detach())
         return results.outputs
+
+    def size(self, name: str, outside: Callable[[], Any]) -> Any:
+        """The size of the symbol `name` where the tape is: an argument of a body, else what `outside` records."""
+        return outside() if self._sizes is None else self._sizes[name]
+
+    def function(self, word: str, body: BodyFunction, given: Sequence[Any], fixed: int) -> tuple[fx.Proxy, Any]:
+        """The function of a body, called much like `word`, and what it reads of `given` behind the first `fixed`.
+
+        The first are arguments in any case; of the others only what the body reads, sizes of symbols included.
+        """
+        outer = self._graph, self._tracer, self._droppable, self._sizes, self._like
+        names = argument_names([*_value_names(body.body, fixed), *body.sizes, "like"])
+        read = dict(zip(names, (*given, *body.sizes.values(), self._like), strict=True))
+        self._begin()
+        values = [self.argument(name, number >= fixed) for number, name in enumerate(names[: len(given)])]
+        sizes = [self.argument(name, droppable=True) for name in names[len(given) : -1]]
+        self._sizes = dict(zip(body.sizes, sizes, strict=True))
+        self._like = self.argument(names[-1], droppable=True)
+        text = self.finish(body.run(values, self._sizes))
+        self._graph, self._tracer, self._droppable, self._sizes, self._like = outer
+        self._texts[len(self._places)] = text
+        made = self._create("get_attr", "", word, (), {})
+        return made, tuple(read[name] for name in text.arguments[fixed:])
+
+    def apply(self, function: Callable[..., Any], arguments: tuple[Any, ...], outputs: int) -> tuple[fx.Proxy, ...]:
+        """The call of a function that gives a tuple of `outputs` values."""
+        result = self._tracer.create_proxy("call_function", function, arguments, {})
+        found = tuple(result[number] for number in range(outputs))
+        self._droppable += found
+        return found
 
     def finish(self, result: Any) -> Text:
         """The text of all that was recorded, returning `result`."""
@@ -98,16 +146,26 @@ class Tape:
                 self._graph.erase_node(proxy.node)
         code = self._graph.python_code("self")
         _, body = code.src[code.src.index("def forward(") :].split("\n", 1)
-        body = _PLACE.sub(lambda match: self._places[int(match[1])], textwrap.dedent(body).strip("\n"))
+        functions = {name: value for name, value in code.globals.items() if inspect.isroutine(value)}
+
+        def define(match: re.Match[str]) -> str:
+            inner = self._texts.get(int(match[2]))
+            if inner is None:
+                return match[0]
+            functions.update(inner.functions)
+            return f"def {match[1]}({', '.join(inner.arguments)}):\n{textwrap.indent(inner.body, '    ')}"
+
+        body = _DEFINITION.sub(define, textwrap.dedent(body).strip("\n"))
+        body = _PLACE.sub(lambda match: self._places[int(match[1])], body)
         arguments = tuple(str(node.target) for node in self._graph.nodes if node.op == "placeholder")
-        functions = tuple((name, value) for name, value in code.globals.items() if inspect.isroutine(value))
-        return Text(arguments, body, functions)
+        return Text(arguments, body, tuple(functions.items()))
 
     def _create(
         self, kind: str, place: str, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]
     ) -> fx.Proxy:
         self._places.append(place)
         target = f"µ{len(self._places) - 1}µ"
+        name = f"_{name}" if name.startswith(_OWN) else name
         return self._tracer.create_proxy(kind, target, arguments, keywords, name=name)
 
 
@@ -126,6 +184,8 @@ def argument_names(names: Iterable[str]) -> list[str]:
         identifier = re.sub(r"\W", "_", name)
         if identifier[:1].isdigit():
             identifier = f"_{identifier}"
+        if identifier.startswith(_OWN):
+            identifier = f"_{identifier}"
         while identifier in _TAKEN or identifier in found or keyword.iskeyword(identifier):
             identifier += "_"
         found.append(identifier)
@@ -138,3 +198,51 @@ def tensor_at(path: str, is_param: bool) -> str:
     if name.isidentifier() and not keyword.iskeyword(name) and name not in _MODULE_ATTRIBUTES:
         return f"{module_at(home)}.{name}"
     return f"{module_at(home)}.{'_parameters' if is_param else '_buffers'}[{name!r}]"
+
+
+def _value_names(body: Body, own: int) -> list[str]:
+    """Names for the inputs of a body: of those that it is handed as they are the paths of what they come from."""
+    paths = [value.origin.path.rpartition(":")[2] if value.origin else "x" for value in body.inputs]
+    return [f"x{number}" if number < own else path or "x" for number, path in enumerate(paths)]
+
+
+def _scan(
+    tape: Tape,
+    *inputs: Any,
+    body: BodyFunction,
+    slice_axes: tuple[int, ...],
+    stack_axes: tuple[int, ...],
+    carried: int,
+    reverse: bool,
+) -> tuple[fx.Proxy, ...]:
+    own = len(slice_axes) + carried
+    step, same = tape.function("step", body, inputs, own)
+    over, state = inputs[: len(slice_axes)], inputs[len(slice_axes) : own]
+    arguments = (step, over, state, same, slice_axes, stack_axes, reverse)
+    return tape.apply(control.scan, arguments, carried + len(stack_axes))
+
+
+def _while(
+    tape: Tape, *inputs: Any, body: BodyFunction, carried: int, condition: int, limit: int
+) -> tuple[fx.Proxy, ...]:
+    turn, same = tape.function("turn", body, inputs, carried)
+    return tape.apply(control.while_loop, (turn, inputs[:carried], same, condition, limit), carried)
+
+
+def _cond(tape: Tape, which: Any, *operands: Any, branches: tuple[BodyFunction, ...]) -> tuple[fx.Proxy, ...]:
+    functions = tuple(tape.function("branch", branch, operands, 0) for branch in branches)
+    return tape.apply(control.cond, (which, *functions), len(branches[0].body.outputs))
+
+
+def _custom_gradient(tape: Tape, *operands: Any, body: BodyFunction, backward: BodyFunction) -> tuple[fx.Proxy, ...]:
+    parts = [("forward", body), ("backward", backward)]
+    functions = [tape.function(word, part, part.body.inputs, len(part.body.inputs))[0] for word, part in parts]
+    return tape.apply(control.custom_gradient, (*functions, *operands), len(body.body.outputs))
+
+
+_CONTROL: Mapping[type[Op], Callable[..., tuple[fx.Proxy, ...]]] = {
+    Scan: _scan,
+    While: _while,
+    Cond: _cond,
+    CustomGradient: _custom_gradient,
+}

@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -155,7 +156,7 @@ class _Whole:
         self._inputs = {entry.name: self._tape.argument(arguments[entry.name]) for entry in graph.inputs}
 
     def form(self) -> Text:
-        forms = {type(call.layer): self._call for call in self._graph.calls()}
+        forms = {type(call.layer): self._call for call in self._graph.all_calls()}
         outputs = self._tape.run(self._graph, self._lowerings, forms, self._inputs)
         return self._tape.finish(next(iter(outputs.values())) if len(outputs) == 1 else outputs)
 
@@ -174,7 +175,7 @@ class _Whole:
         for argument, name in layer.symbols.items():
             if argument in form.arguments:
                 entry, axis = self._graph.symbols()[name]
-                keywords[argument] = self._inputs[entry.name].size(axis)
+                keywords[argument] = self._tape.size(name, partial(self._inputs[entry.name].size, axis))
         number = method.add(self._graph.training, form)
         if number:
             keywords["form"] = number
@@ -197,7 +198,7 @@ def _homes(graph: Graph) -> dict[Call, _Home]:
     paths = {held.value: held.path for held in graph.state}
     homes: dict[Call, _Home] = {}
     layers: dict[str, LayerConfiguration] = {}
-    for call in graph.calls():
+    for call in graph.all_calls():
         state = {name: paths[value] for name, value in (*call.params.items(), *call.buffers.items())}
         paths.update((value, paths[call.buffers[name]]) for name, value in call.updates.items())
         owners = {name: path.removesuffix(f".{name}") for name, path in state.items() if path.endswith(f".{name}")}
