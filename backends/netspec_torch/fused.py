@@ -21,6 +21,7 @@ from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AvgPool2d, MaxPool2d
 from netspec.layers.regularization import Dropout
 from netspec_torch.lowerings import convolution, transposed_convolution
+from netspec_torch.recurrent import RECURRENT
 
 
 def linear(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -155,4 +156,5 @@ FUSED: Fused = {
     Silu: lambda call, x: F.silu(x),
     Softmax: lambda call, x: torch.softmax(x, call.layer.dim),
     ScaledDotProductAttention: attention,
+    **RECURRENT,
 }

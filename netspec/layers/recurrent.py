@@ -167,7 +167,7 @@ class GruCell(_Step, _Gru):
         return self.step(b, x, h)[0]
 
 
-class _Sequence(_Recurrent):
+class RecurrentLayer(_Recurrent):
     """A cell along the time of `[batch, time, in]`, in one direction or both, one layer upon another."""
 
     num_layers: Annotated[int, Field(gt=0, le=64), Expected("an integer from 1 to 64")] = 1
@@ -178,7 +178,7 @@ class _Sequence(_Recurrent):
     refused: ClassVar[Mapping[str, str]] = {"batch_first": _BATCH_FIRST, "proj_size": _PROJECTION}
 
     @model_validator(mode="after")
-    def _one_direction(self) -> _Sequence:
+    def _one_direction(self) -> RecurrentLayer:
         if self.reverse and self.bidirectional:
             raise ValueError("reverse and bidirectional exclude each other: both directions run already")
         return self
@@ -242,7 +242,7 @@ class _Sequence(_Recurrent):
         return b.expand(b.array((0.0,), ()), (batch, self.hidden_size))
 
 
-class Rnn(_Sequence, _Rnn):
+class Rnn(RecurrentLayer, _Rnn):
     """`h_t = tanh(x_t W_ih^T + b_ih + h_(t-1) W_hh^T + b_hh)` (Elman 1990): x `[batch, time, in]`, any time.
 
     The output is `[batch, time, directions * hidden]`, the port `h_n` the last states `[layers * directions, batch,
@@ -259,7 +259,7 @@ class Rnn(_Sequence, _Rnn):
         return self.run(b, x, [h_0], lengths)
 
 
-class Lstm(_Sequence, _Lstm):
+class Lstm(RecurrentLayer, _Lstm):
     """`c_t = f c_(t-1) + i g`, `h_t = o tanh(c_t)` (Hochreiter, Schmidhuber 1997; Gers et al. 2000), torch's form.
 
     i, f, g, o are sigmoid, sigmoid, tanh, sigmoid of the four parts, in this order, of `x_t W_ih^T + b_ih + h_(t-1)
@@ -281,7 +281,7 @@ class Lstm(_Sequence, _Lstm):
         return self.run(b, x, [h_0, c_0], lengths)
 
 
-class Gru(_Sequence, _Gru):
+class Gru(RecurrentLayer, _Gru):
     """`h_t = (1 - z) n + z h_(t-1)` (Cho et al. 2014), torch's form: gates r, z, n in this order.
 
     r and z are the sigmoid of the sum of both products. `n = tanh(W_in x + b_in + r (W_hn h + b_hn))`; with `reset:
