@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from itertools import count
 from typing import Any
 
 import jax
@@ -14,9 +12,10 @@ import numpy as np
 from netspec.backend import Fused, Lowerings, run
 from netspec.errors import BackendError
 from netspec.graph.graph import Graph, GraphPair
-from netspec.graph.ops import Array
+from netspec.graph.ops import Array, Constant
 from netspec.graph.types import TensorType
 from netspec.model import InputCheck, by_name, fill_left_out
+from netspec_jax.keys import with_keys
 
 Tensors = dict[str, Any]
 # (params, buffers, key, inputs by name) -> (outputs by name, all buffers after the pass).
@@ -25,7 +24,7 @@ Pass = Callable[[Mapping[str, Any], Mapping[str, Any], Any, Mapping[str, Any]], 
 
 def draws(graph: Graph) -> bool:
     """Whether a pass of the graph needs random numbers."""
-    return any(node.op.random for node in graph.primitives())
+    return any(node.op.random for node in graph.all_primitives())
 
 
 def pass_function(graph: Graph, lowerings: Lowerings, fused: Fused, dtype: str) -> Pass:
@@ -43,14 +42,9 @@ def pass_function(graph: Graph, lowerings: Lowerings, fused: Fused, dtype: str) 
                 "give a key, as in apply(..., training=True, key=jax.random.key(0))"
             )
         check(inputs, _unknown_indices)
-        table = _with_keys(typed, key) if random else typed
+        table = with_keys(typed, key) if random else typed
         results = run(graph, table, fused, inputs, {**params, **buffers}, lambda x, axis: x.shape[axis])
-        # A constant lowers to a Python number, which is an array of the right type only here.
-        types = {output.name: output.value.type.dtype for output in graph.outputs}
-        outputs = {
-            name: jnp.asarray(value, dtype if types[name] == "float" else None)
-            for name, value in results.outputs.items()
-        }
+        outputs = {name: jnp.asarray(value) for name, value in results.outputs.items()}  # a constant is no array yet
         return outputs, {**buffers, **results.updates}
 
     return one_pass
@@ -80,25 +74,22 @@ def apply_function(graphs: GraphPair, passes: Mapping[bool, Pass], dtype: str) -
     return jax.jit(apply, static_argnames=("training",))
 
 
-def _with_keys(lowerings: Lowerings, key: Any) -> Lowerings:
-    """The table with a key of its own for each random primitive, in the order of the graph."""
-    numbers = count()
-
-    def draw(form: Callable[..., Any], *inputs: Any, **attributes: Any) -> Any:
-        return form(*inputs, key=jax.random.fold_in(key, next(numbers)), **attributes)
-
-    return {op: partial(draw, form) if op.random else form for op, form in lowerings.items()}
-
-
 def _with_type(lowerings: Lowerings, float_type: str) -> Lowerings:
-    """The table with arrays of floats in the model's type, which a table does not know."""
-    form = lowerings[Array]
+    """The table with constants of the model's float type, which a table does not know.
 
-    def array(*, dtype: str, **attributes: Any) -> Any:
-        made = form(dtype=dtype, **attributes)
+    Also single numbers have a type: the branches of a cond, and the steps of a loop, must all give the same.
+    """
+    number, array = lowerings[Constant], lowerings[Array]
+
+    def typed_number(*, dtype: str, **attributes: Any) -> Any:
+        held = jnp.dtype(float_type) if dtype == "float" else jax.dtypes.canonicalize_dtype(dtype)
+        return held.type(number(dtype=dtype, **attributes))
+
+    def typed_array(*, dtype: str, **attributes: Any) -> Any:
+        made = array(dtype=dtype, **attributes)
         return made.astype(float_type) if dtype == "float" else made
 
-    return {**lowerings, Array: array}
+    return {**lowerings, Constant: typed_number, Array: typed_array}
 
 
 def _unknown_indices(array: Any) -> Any:

@@ -12,13 +12,14 @@ import numpy as np
 
 from netspec.errors import BackendError
 from netspec.graph import ops
+from netspec_jax.control import CONTROL
 from netspec_jax.convolution import convolution
 from netspec_jax.pooling import adaptive_average_pool, average_pool, max_pool
 from netspec_jax.transposed_convolution import transposed_convolution
 
 
 def constant(*, value: float | int | bool, dtype: str) -> float | int | bool:
-    """The Python number itself: JAX types it by what it meets."""
+    """The number itself: the pass gives it the model's float type, which a table does not know."""
     return value
 
 
@@ -37,8 +38,8 @@ def absolute(x: Any) -> Any:
     return x * jnp.sign(x)
 
 
-def element_count(x: Any, *, axes: tuple[int, ...]) -> float:
-    return float(math.prod(x.shape[axis] for axis in axes))
+def element_count(x: Any, *, axes: tuple[int, ...]) -> Any:
+    return jnp.asarray(math.prod(x.shape[axis] for axis in axes), x.dtype)
 
 
 def bernoulli(x: Any, *, keep: float, key: jax.Array) -> Any:
@@ -143,4 +144,5 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.TopK: top_k,
     ops.OneHot: one_hot,
     ops.SequenceMask: sequence_mask,
+    **CONTROL,
 }

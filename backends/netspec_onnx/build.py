@@ -38,14 +38,14 @@ def build(
         raise BackendError(f"onnx: {dtype} is not among {', '.join(FLOAT_TYPES)}")
     _check_names(graph)
     tape = Tape(dtype)
-    inputs = {entry.name: _value(tape, entry.name, entry.value.type) for entry in graph.inputs}
-    state = {held.path: _value(tape, held.path, held.value.type) for held in graph.state}
+    inputs = {entry.name: tape.value(entry.name, entry.value.type) for entry in graph.inputs}
+    state = {held.path: tape.value(held.path, held.value.type) for held in graph.state}
     results = run(graph, _bound(tape, lowerings), _scoped(tape, graph, fused), inputs, state, tape.size_of)
     outputs = _outputs(tape, graph, results, {*inputs.values(), *state.values()})
     body = ir.Graph(
         list(inputs.values()),
         outputs,
-        nodes=[node for _, nodes in tape.groups for node in nodes],
+        nodes=tape.nodes,
         opset_imports={"": OPSET},
         name=graph.name,
     )
@@ -72,11 +72,6 @@ def _check_names(graph: Graph) -> None:
         kinds[name] = kind
 
 
-def _value(tape: Tape, name: str, type: TensorType) -> ir.Value:
-    shape = ir.Shape([size if isinstance(size, int) else str(size) for size in type.shape])
-    return ir.Value(name=name, type=ir.TensorType(tape.element_type(type.dtype)), shape=shape)
-
-
 def _bound(tape: Tape, lowerings: Lowerings) -> Lowerings:
     bound: dict[type, Callable[..., Any]] = {op: partial(lowering, tape) for op, lowering in lowerings.items()}
     for op in PRIMITIVES:
@@ -97,7 +92,7 @@ def _scoped(tape: Tape, graph: Graph, fused: Fused) -> Fused:
         tape.enter(call.origin)
         return NotImplemented if form is None else form(tape, call, *inputs, **state)
 
-    return {layer: partial(lower, fused.get(layer)) for layer in {type(call.layer) for call in graph.calls()}}
+    return {layer: partial(lower, fused.get(layer)) for layer in {type(call.layer) for call in graph.all_calls()}}
 
 
 def _outputs(tape: Tape, graph: Graph, results: Results, given: set[ir.Value]) -> list[ir.Value]:
@@ -109,7 +104,7 @@ def _outputs(tape: Tape, graph: Graph, results: Results, given: set[ir.Value]) -
             tape.enter(Origin(f"output:{output.name}", None))  # no entry can be called so
             value = tape.op("Identity", value)
         given.add(value)
-        declared = _value(tape, output.name, output.value.type)
+        declared = tape.value(output.name, output.value.type)
         value.name, value.type, value.shape = declared.name, declared.type, declared.shape
         outputs.append(value)
     return outputs
@@ -118,8 +113,18 @@ def _outputs(tape: Tape, graph: Graph, results: Results, given: set[ir.Value]) -
 def _remove_dead(graph: ir.Graph) -> None:
     """Removes nodes that nothing reads. onnx_ir's own pass also takes `training_mode` off BatchNormalization."""
     for node in reversed(graph):
-        if not any(value.uses() or value.is_graph_output() for value in node.outputs):
+        dead = not any(value.uses() or value.is_graph_output() for value in node.outputs)
+        for inner in _graphs(node):
+            if dead:
+                inner.outputs.clear()  # so that nothing in it reads what stands around it
+            _remove_dead(inner)
+        if dead:
             graph.remove(node, safe=True)
+
+
+def _graphs(node: ir.Node) -> list[ir.Graph]:
+    """The bodies of control flow that the node holds."""
+    return [held.as_graph() for held in node.attributes.values() if held.type == ir.AttributeType.GRAPH]
 
 
 def _name(tape: Tape, promised: set[str], outputs: set[ir.Value]) -> None:
@@ -135,6 +140,9 @@ def _name(tape: Tape, promised: set[str], outputs: set[ir.Value]) -> None:
             for value in node.outputs:
                 if value not in outputs:
                     value.name = _unused(node.name, value_names)
+            for inner in _graphs(node):
+                for value in inner.inputs:
+                    value.name = _unused(f"{node.name}/{value.name}", value_names)
 
 
 def _unused(name: str, taken: set[str]) -> str:

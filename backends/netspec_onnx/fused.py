@@ -18,6 +18,7 @@ from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AdaptiveAvgPool2d, GlobalAvgPool
 from netspec.layers.tensor import Flatten
 from netspec_onnx.lowerings import convolution, transposed_convolution
+from netspec_onnx.recurrent import RECURRENT
 from netspec_onnx.tape import Tape
 
 Call = Any  # a netspec.graph.graph.Call whose layer is of the class that the form stands for
@@ -117,4 +118,5 @@ FUSED: Fused = {
     LeakyRelu: _leaky_relu,
     Gelu: _gelu,
     Softmax: _softmax,
+    **RECURRENT,
 }

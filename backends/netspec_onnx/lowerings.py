@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from netspec.backend import CONTROL_GAPS
 from netspec.graph import ops
 from netspec.graph.ops.base import Op
 from netspec.graph.ops.pooling import bins
 from netspec.graph.ops.products import Pairs, SamePadding
 from netspec.graph.types import DType
+from netspec_onnx.control import CONTROL
 from netspec_onnx.tape import RuntimeSize, Tape
 
 Lowering = Callable[..., ir.Value | tuple[ir.Value, ...]]
@@ -327,9 +327,9 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.TopK: _top_k,
     ops.OneHot: _one_hot,
     ops.SequenceMask: _sequence_mask,
+    **CONTROL,
 }
 
 GAPS: Mapping[type[Op], str] = {
     ops.Bernoulli: "the file is the inference graph, where nothing is drawn",
-    **CONTROL_GAPS,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from netspec.backend import FloatType
 from netspec.graph.graph import Origin
-from netspec.graph.types import DType
+from netspec.graph.types import DType, TensorType
 
 FLOAT_TYPES: dict[FloatType, ir.DataType] = {
     "float16": ir.DataType.FLOAT16,
@@ -30,6 +30,7 @@ class Tape:
         self.dtype = dtype
         self.origin: Origin | None = None
         self.groups: list[tuple[Origin | None, list[ir.Node]]] = []
+        self.nodes: list[ir.Node] = []  # of the graph that is recorded now, in order
         self._tape = ir.tape.Tape()
 
     def enter(self, origin: Origin | None) -> None:
@@ -50,7 +51,35 @@ class Tape:
         if not self.groups:
             self.enter(None)
         self.groups[-1][1].append(node)
+        self.nodes.append(node)
         return outputs
+
+    def value(self, name: str, type: TensorType) -> ir.Value:
+        """An input of a graph."""
+        shape = ir.Shape([size if isinstance(size, int) else str(size) for size in type.shape])
+        return ir.Value(name=name, type=ir.TensorType(self.element_type(type.dtype)), shape=shape)
+
+    def graph(
+        self,
+        name: str,
+        inputs: Sequence[ir.Value],
+        record: Callable[[], Sequence[ir.Value]],
+        types: Sequence[TensorType],
+    ) -> ir.Graph:
+        """A graph inside of a node: what `record` records, and gives, on `inputs` and on values around it.
+
+        Each output is a value of its own, made inside: another one passes an Identity.
+        """
+        outer, self.nodes = self.nodes, []
+        outputs: list[ir.Value] = []
+        for value, type in zip(record(), types, strict=True):
+            made = value if value.producer() in self.nodes and value not in outputs else self.op("Identity", value)
+            declared = self.value(name, type)
+            made.type, made.shape = declared.type, declared.shape
+            outputs.append(made)
+        inner = ir.Graph(inputs, outputs, nodes=self.nodes, name=name)
+        self.nodes = outer
+        return inner
 
     def element_type(self, dtype: DType) -> ir.DataType:
         """ONNX's word for a dtype of the graph."""

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from netspec.graph import ops
+from netspec_tensorflow.control import CONTROL
 from netspec_tensorflow.convolution import convolution
 from netspec_tensorflow.pooling import adaptive_average_pool, average_pool, max_pool
 from netspec_tensorflow.transposed_convolution import transposed_convolution
@@ -71,6 +72,10 @@ def top_k(x: tf.Tensor, k: int, axis: int) -> tuple[tf.Tensor, tf.Tensor]:
     return values, tf.cast(indices, tf.int64)
 
 
+def sequence_mask(x: tf.Tensor, size: Any) -> tf.Tensor:
+    return tf.sequence_mask(x, size)
+
+
 def one_hot(x: tf.Tensor, size: Any) -> tf.Tensor:
     return tf.equal(x[..., tf.newaxis], tf.range(tf.cast(size, x.dtype)))
 
@@ -125,5 +130,6 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Select: select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,
-    ops.SequenceMask: tf.sequence_mask,
+    ops.SequenceMask: sequence_mask,
+    **CONTROL,
 }

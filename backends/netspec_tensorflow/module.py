@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from netspec.backend import Fused, Lowerings, Results, run
 from netspec.graph.graph import Buffer, Graph, GraphPair, Param
-from netspec.graph.ops import Array, Constant
+from netspec.graph.ops import Array, Constant, Scan
 from netspec.graph.types import TensorType
 from netspec.model import by_name, fill_left_out
 
@@ -38,10 +38,10 @@ class Runner:
         def array(**attributes: Any) -> tf.Tensor:
             return tf.cast(self.lowerings[Array](**attributes), self.type_of(attributes["dtype"]))
 
+        scan = partial(self.lowerings[Scan], type_of=self.type_of)
+        table = {**self.lowerings, Constant: constant, Array: array, Scan: scan}
         with self.placed():
-            results = run(
-                graph, {**self.lowerings, Constant: constant, Array: array}, self.fused, inputs, state, _size_of
-            )
+            results = run(graph, table, self.fused, inputs, state, _size_of)
             outputs = {name: tf.convert_to_tensor(value) for name, value in results.outputs.items()}
         return Results(outputs, results.updates)
 

@@ -66,9 +66,9 @@ def run_kernel(
 ) -> tuple[Tensor, ...]:
     """Outputs `[batch, time, directions * hidden]` and last states. One function in the text of the module."""
     if has_torch_function_unary(x):
-        given: tuple[Any, ...] = (x, h_0, c_0, lengths, weights, kernel, has_bias, hidden_size, num_layers)
-        given += (dropout, training, bidirectional, reverse)
-        return handle_torch_function(run_kernel, (x,), *given)  # type: ignore[no-any-return]
+        call: tuple[Any, ...] = (x, h_0, c_0, lengths, weights, kernel, has_bias, hidden_size, num_layers)
+        call += (dropout, training, bidirectional, reverse)
+        return handle_torch_function(run_kernel, (x,), *call)
     directions = 2 if bidirectional else 1
     states = []
     for given in (h_0, c_0) if kernel == "lstm" else (h_0,):
