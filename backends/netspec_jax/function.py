@@ -37,9 +37,10 @@ def pass_function(graph: Graph, lowerings: Lowerings, fused: Fused, dtype: str) 
         params: Mapping[str, Any], buffers: Mapping[str, Any], key: Any, inputs: Mapping[str, Any]
     ) -> tuple[Tensors, Tensors]:
         if random and key is None:
+            mode, argument = ("training", "training=True, ") if graph.training else ("inference", "")
             raise BackendError(
-                f"{graph.name} draws random numbers in training: "
-                "give a key, as in apply(..., training=True, key=jax.random.key(0))"
+                f"{graph.name} draws random numbers in {mode}: "
+                f"give a key, as in apply(..., {argument}key=jax.random.key(0))"
             )
         check(inputs, _unknown_indices)
         table = with_keys(typed, key) if random else typed
@@ -63,9 +64,9 @@ def apply_function(graphs: GraphPair, passes: Mapping[bool, Pass], dtype: str) -
         """The output (a dict of several by name); with `training=True` the pair of it and the buffers after the pass.
 
         `params` and `buffers` are flat dicts by path, `inputs` come in order or by name (those called `training` or
-        `key` in order); one with a default may be left out. `key` is needed in training where the model draws random
-        numbers. Pure, and fit for jax.grad, jvp, hessian, vmap; an index out of range is not noticed here, while ranks
-        and sizes are: InputError.
+        `key` in order); one with a default may be left out. `key` is needed where the model draws random numbers, which
+        most do in training alone. Pure, and fit for jax.grad, jvp, hessian, vmap; an index out of range is not noticed
+        here, while ranks and sizes are: InputError.
         """
         outputs, moved = passes[training](params, buffers, key, given(graphs.of(training), inputs, named))
         result = next(iter(outputs.values())) if len(outputs) == 1 else outputs

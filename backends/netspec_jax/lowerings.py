@@ -12,10 +12,13 @@ import numpy as np
 
 from netspec.errors import BackendError
 from netspec.graph import ops
+from netspec_jax.arithmetic import ARITHMETIC
 from netspec_jax.control import CONTROL
 from netspec_jax.convolution import convolution
+from netspec_jax.movement import MOVEMENT
 from netspec_jax.pooling import adaptive_average_pool, average_pool, max_pool
 from netspec_jax.transposed_convolution import transposed_convolution
+from netspec_jax.waves import sin_cos
 
 
 def constant(*, value: float | int | bool, dtype: str) -> float | int | bool:
@@ -45,11 +48,6 @@ def element_count(x: Any, *, axes: tuple[int, ...]) -> Any:
 def bernoulli(x: Any, *, keep: float, key: jax.Array) -> Any:
     """`key` is bound by the pass: another one for each random primitive of the graph."""
     return jax.random.bernoulli(key, keep, x.shape).astype(x.dtype)
-
-
-def gather(table: Any, indices: Any) -> Any:
-    """Indices are in range: the model checked them. `clip` spares the second pass that would put NaN for the others."""
-    return jnp.take(table, indices, axis=0, mode="clip")
 
 
 def array(*, values: tuple[Any, ...], shape: tuple[int, ...], dtype: str) -> Any:
@@ -94,9 +92,12 @@ def concat(*xs: Any, axis: int) -> Any:
 
 
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
+    **ARITHMETIC,
     ops.Constant: constant,
     ops.Exp: jnp.exp,
     ops.Log: jnp.log,
+    ops.Expm1: jnp.expm1,
+    ops.Log1p: jnp.log1p,
     ops.Sin: jnp.sin,
     ops.Cos: jnp.cos,
     ops.Sqrt: jnp.sqrt,
@@ -136,10 +137,11 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.ElementCount: element_count,
     ops.NumberLike: lambda x, *, value: jnp.asarray(value, x.dtype),
     ops.Positions: lambda x, *, axis: jnp.arange(x.shape[axis]),
+    ops.SinCos: sin_cos,
     ops.Reshape: jnp.reshape,
     ops.Permute: jnp.transpose,
     ops.Concat: concat,
-    ops.Gather: gather,
+    **MOVEMENT,
     ops.Select: select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,

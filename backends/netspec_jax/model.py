@@ -54,7 +54,7 @@ class JaxModel(Model):
         self._numpy_dtype = jnp.dtype(dtype)
         stored = channels_last_pair(graphs)
         self._state = stored.inference.state
-        self._random = draws(stored.training)
+        self._random = {mode: draws(stored.of(mode)) for mode in (False, True)}
         passes = {mode: pass_function(stored.of(mode), lowerings, fused, dtype) for mode in (False, True)}
         self._apply = apply_function(stored, passes, dtype)
         self._evaluators = {mode: _evaluator(passes[mode]) for mode in (False, True)}
@@ -72,10 +72,10 @@ class JaxModel(Model):
         arrays = [inputs[entry.name] for entry in graph.inputs]
         if training:
             result, self._buffers = self._apply(
-                self._params, self._buffers, *arrays, training=True, key=self._next_key()
+                self._params, self._buffers, *arrays, training=True, key=self._next_key(True)
             )
         else:
-            result = self._apply(self._params, self._buffers, *arrays)
+            result = self._apply(self._params, self._buffers, *arrays, key=self._next_key(False))
         if len(graph.outputs) == 1:
             return {graph.outputs[0].name: result}
         return {output.name: result[output.name] for output in graph.outputs}  # jit sorts the keys of a dict
@@ -91,7 +91,7 @@ class JaxModel(Model):
             kind[entry.name] = self.to_native(entry.name, inputs[entry.name], entry.value.type)
         if cotangents is not None:
             cotangents = {name: jnp.asarray(value, self._numpy_dtype) for name, value in cotangents.items()}
-        key = self._key if training and self._random else None
+        key = self._key if self._random[training] else None
         outputs, buffers, (by_path, by_name) = self._evaluators[training](
             self._params, self._buffers, key, floats, others, cotangents
         )
@@ -158,8 +158,8 @@ class JaxModel(Model):
     def _held_dtype(self, type: TensorType) -> Any:
         return self._numpy_dtype if type.dtype == "float" else _as_held(type).dtype
 
-    def _next_key(self) -> jax.Array | None:
-        if not self._random:
+    def _next_key(self, training: bool) -> jax.Array | None:
+        if not self._random[training]:
             return None
         self._draws += 1
         return jax.random.fold_in(self._key, self._draws)

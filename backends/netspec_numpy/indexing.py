@@ -9,10 +9,6 @@ import numpy as np
 from netspec_numpy.windows import Array
 
 
-def gather(table: Array, indices: Array) -> Array:
-    return np.asarray(table[indices])
-
-
 def select(x: Array, axis: int, index: int) -> Array:
     return np.asarray(np.take(x, index, axis))
 

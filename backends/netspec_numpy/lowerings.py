@@ -11,9 +11,12 @@ import numpy as np
 
 from netspec.graph import ops
 from netspec_numpy import control, indexing
+from netspec_numpy.arithmetic import ARITHMETIC
 from netspec_numpy.bins import adaptive_average_pool
 from netspec_numpy.convolution import convolution, transposed_convolution
+from netspec_numpy.movement import MOVEMENT
 from netspec_numpy.pooling import average_pool, max_pool
+from netspec_numpy.waves import sin_cos
 from netspec_numpy.windows import Array
 
 
@@ -90,9 +93,12 @@ def _arange(start: int, end: int, step: int, dtype: str) -> Array:
 
 
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
+    **ARITHMETIC,
     ops.Constant: _constant,
     ops.Exp: np.exp,
     ops.Log: np.log,
+    ops.Expm1: np.expm1,
+    ops.Log1p: np.log1p,
     ops.Sin: np.sin,
     ops.Cos: np.cos,
     ops.Sqrt: np.sqrt,
@@ -132,10 +138,11 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.ElementCount: _element_count,
     ops.NumberLike: _number_like,
     ops.Positions: _positions,
+    ops.SinCos: sin_cos,
     ops.Reshape: _reshape,
     ops.Permute: np.transpose,
     ops.Concat: _concat,
-    ops.Gather: indexing.gather,
+    **MOVEMENT,
     ops.Select: indexing.select,
     ops.TopK: indexing.top_k,
     ops.OneHot: indexing.one_hot,

@@ -15,23 +15,15 @@ import numpy as np
 
 from netspec.graph import ops
 from netspec_numpy import control, indexing
+from netspec_numpy.arithmetic import ARITHMETIC_VJPS, over, unbroadcast
 from netspec_numpy.bins import adaptive_average_pool_vjp
 from netspec_numpy.convolution import convolution_vjp, transposed_convolution_vjp
+from netspec_numpy.movement import MOVEMENT_VJPS
 from netspec_numpy.pooling import average_pool_vjp, max_pool_vjp
 from netspec_numpy.windows import Array
 
 Arrays = Sequence[Array]
 Cotangents = tuple[Array | None, ...]
-
-
-def _unbroadcast(dy: Array, shape: tuple[int, ...]) -> Array:
-    """The sum of `dy` over all axes along which an input of `shape` was repeated."""
-    if dy.shape == shape:
-        return dy
-    extra = dy.ndim - len(shape)
-    repeated = [axis + extra for axis, size in enumerate(shape) if size == 1 and dy.shape[axis + extra] > 1]
-    summed = dy.sum(axis=(*range(extra), *repeated), keepdims=True)
-    return np.asarray(summed.reshape(shape))
 
 
 def _constant(dys: Arrays, xs: Arrays, ys: Arrays, value: float, dtype: str) -> Cotangents:
@@ -43,7 +35,7 @@ def _array(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cotangents
 
 
 def _expand(dys: Arrays, xs: Arrays, ys: Arrays, shape: tuple[int, ...]) -> Cotangents:
-    return (_unbroadcast(dys[0], xs[0].shape),)
+    return (unbroadcast(dys[0], xs[0].shape),)
 
 
 def _exp(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
@@ -52,6 +44,15 @@ def _exp(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
 
 def _log(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     return (dys[0] / xs[0],)
+
+
+def _expm1(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    """y' = e^x = y + 1."""
+    return (dys[0] * (ys[0] + 1),)
+
+
+def _log1p(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
+    return (dys[0] / (1 + xs[0]),)
 
 
 def _sin(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
@@ -106,24 +107,24 @@ def _stop_gradient(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
 
 def _add(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     (dy,), (a, b) = dys, xs
-    return _unbroadcast(dy, a.shape), _unbroadcast(dy, b.shape)
+    return unbroadcast(dy, a.shape), unbroadcast(dy, b.shape)
 
 
 def _sub(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     (dy,), (a, b) = dys, xs
-    return _unbroadcast(dy, a.shape), _unbroadcast(-dy, b.shape)
+    return unbroadcast(dy, a.shape), unbroadcast(-dy, b.shape)
 
 
 def _mul(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     (dy,), (a, b) = dys, xs
-    return _unbroadcast(dy * b, a.shape), _unbroadcast(dy * a, b.shape)
+    return unbroadcast(dy * b, a.shape), unbroadcast(dy * a, b.shape)
 
 
 def _div(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     """da = dy / b, db = -dy a / b^2."""
     (dy,), (a, b), (y,) = dys, xs, ys
     da = dy / b
-    return _unbroadcast(da, a.shape), _unbroadcast(-da * y, b.shape)
+    return unbroadcast(da, a.shape), unbroadcast(-da * y, b.shape)
 
 
 def _choice(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
@@ -131,23 +132,23 @@ def _choice(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     (dy,), (a, b), (y,) = dys, xs, ys
     from_a, from_b = y == a, y == b
     share = np.where(from_a & from_b, 0.5 * dy, dy)
-    return _unbroadcast(np.where(from_a, share, 0), a.shape), _unbroadcast(np.where(from_b, share, 0), b.shape)
+    return unbroadcast(np.where(from_a, share, 0), a.shape), unbroadcast(np.where(from_b, share, 0), b.shape)
 
 
 def _where(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     (dy,), (condition, a, b) = dys, xs
     da, db = np.where(condition, dy, 0), np.where(condition, 0, dy)
-    return None, _unbroadcast(da, a.shape), _unbroadcast(db, b.shape)
+    return None, unbroadcast(da, a.shape), unbroadcast(db, b.shape)
 
 
 def _matmul(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
     """da = dy b^T, db = a^T dy."""
     (dy,), (a, b) = dys, xs
-    da = _unbroadcast(dy @ b.swapaxes(-1, -2), a.shape)
+    da = unbroadcast(dy @ b.swapaxes(-1, -2), a.shape)
     if b.ndim == 2:
         # One product over all leading axes: a product for each, summed, would hold the weight once for each sample.
         return da, a.reshape(-1, a.shape[-1]).T @ dy.reshape(-1, dy.shape[-1])
-    return da, _unbroadcast(a.swapaxes(-1, -2) @ dy, b.shape)
+    return da, unbroadcast(a.swapaxes(-1, -2) @ dy, b.shape)
 
 
 def _einsum(dys: Arrays, xs: Arrays, ys: Arrays, equation: str) -> Cotangents:
@@ -176,28 +177,15 @@ def _adaptive_average_pool(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: An
     return (adaptive_average_pool_vjp(dys[0], **attributes),)
 
 
-def _over(reduced: Array, x: Array, axes: tuple[int, ...]) -> Array:
-    """What was reduced over `axes`, with those axes as 1, so that it broadcasts against x."""
-    return reduced.reshape([1 if axis in axes else size for axis, size in enumerate(x.shape)])
-
-
 def _sum(dys: Arrays, xs: Arrays, ys: Arrays, axes: tuple[int, ...], keepdims: bool) -> Cotangents:
     (dy,), (x,) = dys, xs
-    return (np.broadcast_to(_over(dy, x, axes), x.shape),)
+    return (np.broadcast_to(over(dy, x, axes), x.shape),)
 
 
 def _mean(dys: Arrays, xs: Arrays, ys: Arrays, axes: tuple[int, ...], keepdims: bool) -> Cotangents:
     (dy,), (x,) = dys, xs
     count = math.prod(x.shape[axis] for axis in axes)
-    return (np.broadcast_to(_over(dy, x, axes) / count, x.shape),)
-
-
-def _max(dys: Arrays, xs: Arrays, ys: Arrays, axes: tuple[int, ...], keepdims: bool) -> Cotangents:
-    """Split evenly among the equal largest."""
-    (dy,), (x,), (y,) = dys, xs, ys
-    largest = x == _over(y, x, axes)
-    share = _over(dy, x, axes) / largest.sum(axis=axes, keepdims=True, dtype=x.dtype)
-    return (np.where(largest, share, 0),)
+    return (np.broadcast_to(over(dy, x, axes) / count, x.shape),)
 
 
 def _reshape(dys: Arrays, xs: Arrays, ys: Arrays, shape: tuple[int, ...]) -> Cotangents:
@@ -213,14 +201,6 @@ def _concat(dys: Arrays, xs: Arrays, ys: Arrays, axis: int) -> Cotangents:
     return tuple(np.split(dys[0], ends[:-1], axis))
 
 
-def _gather(dys: Arrays, xs: Arrays, ys: Arrays) -> Cotangents:
-    """A row that was read several times gets the sum."""
-    (dy,), (table, indices) = dys, xs
-    dtable = np.zeros_like(table)
-    np.add.at(dtable, indices, dy)
-    return dtable, None
-
-
 def _select(dys: Arrays, xs: Arrays, ys: Arrays, axis: int, index: int) -> Cotangents:
     return (indexing.select_vjp(dys[0], xs[0], axis, index),)
 
@@ -230,9 +210,12 @@ def _top_k(dys: Arrays, xs: Arrays, ys: Arrays, k: int, axis: int) -> Cotangents
 
 
 VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
+    **ARITHMETIC_VJPS,
     ops.Constant: _constant,
     ops.Exp: _exp,
     ops.Log: _log,
+    ops.Expm1: _expm1,
+    ops.Log1p: _log1p,
     ops.Sin: _sin,
     ops.Cos: _cos,
     ops.Sqrt: _sqrt,
@@ -261,11 +244,10 @@ VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
     ops.AdaptiveAveragePool: _adaptive_average_pool,
     ops.Sum: _sum,
     ops.Mean: _mean,
-    ops.Max: _max,
     ops.Reshape: _reshape,
     ops.Permute: _permute,
     ops.Concat: _concat,
-    ops.Gather: _gather,
+    **MOVEMENT_VJPS,
     ops.Select: _select,
     ops.TopK: _top_k,
     ops.Scan: control.scan_vjp,

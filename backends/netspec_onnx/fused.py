@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from netspec.backend import Fused
 from netspec.graph.ops import Convolution, TransposedConvolution
 from netspec.graph.types import normal_axis
-from netspec.layers.activation import Gelu, LeakyRelu, Softmax
 from netspec.layers.base import pair
 from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.linear import Embedding, Linear
-from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.pooling import AdaptiveAvgPool2d, GlobalAvgPool
 from netspec.layers.tensor import Flatten
+from netspec_onnx.activations import ACTIVATIONS
+from netspec_onnx.arithmetic import ARITHMETIC_FUSED
+from netspec_onnx.fused_movement import MOVEMENT
 from netspec_onnx.lowerings import convolution, transposed_convolution
+from netspec_onnx.normalization import NORMALIZATION
 from netspec_onnx.recurrent import RECURRENT
 from netspec_onnx.tape import Tape
 
@@ -45,31 +46,6 @@ def _conv_transpose2d(tape: Tape, call: Call, x: ir.Value, weight: ir.Value, bia
     return transposed_convolution(tape, x, weight, bias, **vars(op))
 
 
-def _batch_norm(
-    tape: Tape, call: Call, x: ir.Value, running_mean: ir.Value, running_var: ir.Value, **affine: ir.Value
-) -> Any:
-    if not tape.attributes_are_exact:
-        return NotImplemented
-    channels = call.inputs[0].shape[1]
-    scale = affine["weight"] if affine else tape.constant(np.ones(channels), "float")
-    shift = affine["bias"] if affine else tape.constant(np.zeros(channels), "float")
-    attributes = {"epsilon": call.layer.eps, "momentum": call.layer.stats_decay, "training_mode": 0}
-    return tape.op("BatchNormalization", x, scale, shift, running_mean, running_var, **attributes)
-
-
-def _layer_norm(
-    tape: Tape, call: Call, x: ir.Value, weight: ir.Value | None = None, bias: ir.Value | None = None
-) -> Any:
-    axes = (call.layer.dim,) if isinstance(call.layer.dim, int) else call.layer.dim
-    shape = call.inputs[0].shape[-len(axes) :]
-    if not tape.attributes_are_exact or not all(isinstance(size, int) for size in shape):
-        return NotImplemented
-    scale = tape.constant(np.ones(shape), "float") if weight is None else weight
-    inputs = (x, scale) if bias is None else (x, scale, bias)
-    # stash_type 1: mean and variance in float32, also for float16.
-    return tape.op("LayerNormalization", *inputs, axis=-len(axes), epsilon=call.layer.eps, stash_type=1)
-
-
 def _embedding(tape: Tape, call: Call, x: ir.Value, weight: ir.Value) -> Any:
     """`padding_idx` changes a gradient only."""
     return tape.op("Gather", weight, x, axis=0)
@@ -91,32 +67,17 @@ def _flatten(tape: Tape, call: Call, x: ir.Value) -> Any:
     return tape.op("Flatten", x, axis=1)
 
 
-def _leaky_relu(tape: Tape, call: Call, x: ir.Value) -> Any:
-    if not tape.attributes_are_exact:
-        return NotImplemented
-    return tape.op("LeakyRelu", x, alpha=call.layer.negative_slope)
-
-
-def _gelu(tape: Tape, call: Call, x: ir.Value) -> Any:
-    return tape.op("Gelu", x, approximate="none")
-
-
-def _softmax(tape: Tape, call: Call, x: ir.Value) -> Any:
-    return tape.op("Softmax", x, axis=call.layer.dim)
-
-
 FUSED: Fused = {
+    **ARITHMETIC_FUSED,
     Linear: _linear,
     Conv2d: _conv2d,
     ConvTranspose2d: _conv_transpose2d,
-    BatchNorm: _batch_norm,
-    LayerNorm: _layer_norm,
+    **NORMALIZATION,
+    **ACTIVATIONS,
     Embedding: _embedding,
     AdaptiveAvgPool2d: _adaptive_avg_pool2d,
     GlobalAvgPool: _global_avg_pool,
     Flatten: _flatten,
-    LeakyRelu: _leaky_relu,
-    Gelu: _gelu,
-    Softmax: _softmax,
     **RECURRENT,
+    **MOVEMENT,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from netspec.graph.ops.base import Op
 from netspec.graph.ops.pooling import bins
 from netspec.graph.ops.products import Pairs, SamePadding
 from netspec.graph.types import DType
+from netspec_onnx.arithmetic import ARITHMETIC, Lowering, reduction
 from netspec_onnx.control import CONTROL
+from netspec_onnx.movement import MOVEMENT
 from netspec_onnx.tape import RuntimeSize, Tape
-
-Lowering = Callable[..., ir.Value | tuple[ir.Value, ...]]
+from netspec_onnx.waves import sin_cos
 
 
 def _native(op_type: str) -> Lowering:
@@ -30,6 +31,20 @@ def _constant(tape: Tape, *, value: float | int | bool, dtype: DType) -> ir.Valu
 
 def _rsqrt(tape: Tape, x: ir.Value) -> ir.Value:
     return tape.op("Reciprocal", tape.op("Sqrt", x))
+
+
+def _expm1(tape: Tape, x: ir.Value) -> ir.Value:
+    """e^x - 1 = tanh(x / 2) (e^x + 1): nothing cancels where x is small."""
+    half = tape.op("Tanh", tape.op("Mul", x, tape.constant(0.5, "float")))
+    return tape.op("Mul", half, tape.op("Add", tape.op("Exp", x), tape.constant(1, "float")))
+
+
+def _log1p(tape: Tape, x: ir.Value) -> ir.Value:
+    """ln(1 + x) = 2 artanh(x / (2 + x)) below 1, where 1 + x would lose what is small."""
+    near = tape.op("Atanh", tape.op("Div", x, tape.op("Add", x, tape.constant(2, "float"))))
+    far = tape.op("Log", tape.op("Add", x, tape.constant(1, "float")))
+    is_near = tape.op("Less", x, tape.constant(1, "float"))
+    return tape.op("Where", is_near, tape.op("Add", near, near), far)
 
 
 def _reduction(op_type: str) -> Lowering:
@@ -67,10 +82,6 @@ def _permute(tape: Tape, x: ir.Value, *, axes: tuple[int, ...]) -> ir.Value:
 
 def _concat(tape: Tape, *xs: ir.Value, axis: int) -> ir.Value:
     return tape.op("Concat", *xs, axis=axis)
-
-
-def _gather(tape: Tape, table: ir.Value, indices: ir.Value) -> ir.Value:
-    return tape.op("Gather", table, indices, axis=0)
 
 
 def _array(tape: Tape, *, values: tuple[Any, ...], shape: tuple[int, ...], dtype: DType) -> ir.Value:
@@ -278,9 +289,12 @@ def _adaptive_average_pool(
 
 
 LOWERINGS: Mapping[type[Op], Lowering] = {
+    **ARITHMETIC,
     ops.Constant: _constant,
     ops.Exp: _native("Exp"),
     ops.Log: _native("Log"),
+    ops.Expm1: _expm1,
+    ops.Log1p: _log1p,
     ops.Sin: _native("Sin"),
     ops.Cos: _native("Cos"),
     ops.Sqrt: _native("Sqrt"),
@@ -313,16 +327,17 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.MaxPool: _max_pool,
     ops.AveragePool: _average_pool,
     ops.AdaptiveAveragePool: _adaptive_average_pool,
-    ops.Sum: _reduction("ReduceSum"),
-    ops.Mean: _reduction("ReduceMean"),
-    ops.Max: _reduction("ReduceMax"),
+    ops.Sum: reduction("ReduceSum"),
+    ops.Mean: reduction("ReduceMean"),
+    ops.Max: reduction("ReduceMax"),
     ops.ElementCount: _element_count,
     ops.NumberLike: _number_like,
     ops.Positions: _positions,
+    ops.SinCos: sin_cos,
     ops.Reshape: _reshape,
     ops.Permute: _permute,
     ops.Concat: _concat,
-    ops.Gather: _gather,
+    **MOVEMENT,
     ops.Select: _select,
     ops.TopK: _top_k,
     ops.OneHot: _one_hot,

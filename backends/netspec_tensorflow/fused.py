@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from netspec.graph.graph import Call
 from netspec.graph.ops import Permute
-from netspec.layers.activation import LeakyRelu, Softmax
 from netspec.layers.linear import Linear
-from netspec.layers.normalization import BatchNorm
+from netspec.layers.normalization import BatchNorm, LocalResponseNorm
+from netspec.layers.parts import Chunk, Split
+from netspec.passes.channels_last import to_last
+from netspec_tensorflow.activations import ACTIVATIONS
 
 
 def linear(call: Call, x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor | None = None) -> Any:
@@ -58,25 +60,32 @@ def batch_norm(
     }
 
 
-def leaky_relu(call: Call, x: tf.Tensor) -> Any:
-    """The kernel holds the slope as a float32, so a float64 model cannot use it."""
-    assert isinstance(call.layer, LeakyRelu)
-    if x.dtype == tf.float64:
+def local_response_norm(call: Call, x: tf.Tensor) -> Any:
+    """TensorFlow's kernel: images only, no float64, as many channels on both sides, alpha for each of them."""
+    layer = call.layer
+    assert isinstance(layer, LocalResponseNorm)
+    if not call.channels_last or len(x.shape) != 4 or x.dtype == tf.float64 or layer.size % 2 == 0:
         return NotImplemented
-    return tf.nn.leaky_relu(x, call.layer.negative_slope)
+    return tf.nn.local_response_normalization(
+        x, depth_radius=layer.size // 2, bias=layer.k, alpha=layer.alpha / layer.size, beta=layer.beta
+    )
 
 
-def softmax(call: Call, x: tf.Tensor) -> Any:
-    """The kernel works on the last axis; for another one TensorFlow would move the elements there and back."""
-    assert isinstance(call.layer, Softmax)
+def split(call: Call, x: tf.Tensor) -> Any:
+    """One operation, whose gradient is one too: those of slices would each fill a tensor of zeros."""
+    assert isinstance(call.layer, Split | Chunk)
     rank = len(x.shape)
-    last = 1 if call.channels_last else rank - 1
-    return tf.nn.softmax(x) if call.layer.dim % rank == last else NotImplemented
+    axis = call.layer.dim % rank
+    axis = to_last(rank).index(axis) if call.channels_last else axis
+    sizes = [output.shape[axis] for output in call.outputs]
+    return tf.split(x, sizes, axis) if all(isinstance(size, int) for size in sizes) else NotImplemented
 
 
 FUSED: dict[type, Callable[..., Any]] = {
     Linear: linear,
     BatchNorm: batch_norm,
-    LeakyRelu: leaky_relu,
-    Softmax: softmax,
+    Split: split,
+    Chunk: split,
+    LocalResponseNorm: local_response_norm,
+    **ACTIVATIONS,
 }

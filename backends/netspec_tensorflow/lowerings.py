@@ -8,10 +8,13 @@ from typing import Any
 import tensorflow as tf
 
 from netspec.graph import ops
+from netspec_tensorflow.arithmetic import ARITHMETIC
 from netspec_tensorflow.control import CONTROL
 from netspec_tensorflow.convolution import convolution
+from netspec_tensorflow.movement import MOVEMENT
 from netspec_tensorflow.pooling import adaptive_average_pool, average_pool, max_pool
 from netspec_tensorflow.transposed_convolution import transposed_convolution
+from netspec_tensorflow.waves import sin_cos
 
 
 def constant(value: float | int | bool, dtype: str) -> float | int | bool:
@@ -81,9 +84,12 @@ def one_hot(x: tf.Tensor, size: Any) -> tf.Tensor:
 
 
 LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
+    **ARITHMETIC,
     ops.Constant: constant,
     ops.Exp: tf.exp,
     ops.Log: tf.math.log,
+    ops.Expm1: tf.math.expm1,
+    ops.Log1p: tf.math.log1p,
     ops.Sin: tf.sin,
     ops.Cos: tf.cos,
     ops.Sqrt: tf.sqrt,
@@ -123,10 +129,11 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.ElementCount: element_count,
     ops.NumberLike: lambda x, *, value: tf.constant(value, x.dtype),
     ops.Positions: lambda x, *, axis: tf.range(tf.shape(x, tf.int64)[axis]),
+    ops.SinCos: sin_cos,
     ops.Reshape: tf.reshape,
     ops.Permute: lambda x, *, axes: tf.transpose(x, perm=axes),
     ops.Concat: lambda *xs, axis: tf.concat(xs, axis=axis),
-    ops.Gather: tf.gather,
+    **MOVEMENT,
     ops.Select: select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,

@@ -17,6 +17,9 @@ from netspec.backend import Lowerings
 from netspec.graph import ops
 from netspec.graph.ops.einsum import pairwise
 from netspec.graph.ops.products import Pairs, SamePadding, window_size
+from netspec_torch.arithmetic import ARITHMETIC
+from netspec_torch.movement import MOVEMENT
+from netspec_torch.waves import sin_cos
 
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 _TRANSPOSED_CONVOLUTIONS = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d, 3: torch.conv_transpose3d}
@@ -250,9 +253,12 @@ def top_k(x: Tensor, *, k: int, axis: int) -> tuple[Tensor, Tensor]:
 
 
 LOWERINGS: Lowerings = {
+    **ARITHMETIC,
     ops.Constant: constant,
     ops.Exp: torch.exp,
     ops.Log: torch.log,
+    ops.Expm1: torch.expm1,
+    ops.Log1p: torch.log1p,
     ops.Sin: torch.sin,
     ops.Cos: torch.cos,
     ops.Sqrt: torch.sqrt,
@@ -293,10 +299,11 @@ LOWERINGS: Lowerings = {
     ops.ElementCount: element_count,
     ops.NumberLike: number_like,
     ops.Positions: positions,
+    ops.SinCos: sin_cos,
     ops.Reshape: _reshape,
     ops.Permute: _permute,
     ops.Concat: _concat,
-    ops.Gather: operator.getitem,
+    **MOVEMENT,
     ops.Select: _select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,

@@ -75,7 +75,7 @@ class Tape:
 
     def call(self, place: str, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> fx.Proxy:
         """The call of the submodule at `place`, its result in a variable called much like `name`."""
-        return self._create("call_module", place, name, arguments, keywords)
+        return self._create("call_module", place, argument_names([name])[0], arguments, keywords)
 
     def run(
         self,

@@ -12,14 +12,14 @@ from netspec.graph.graph import Call, Graph, Node, Value
 # What the derivative of a primitive reads. Nothing, where it is the same for all inputs:
 NOTHING = (
     *(ops.Add, ops.Sub, ops.Sum, ops.Mean, ops.AveragePool, ops.AdaptiveAveragePool),
-    *(ops.Reshape, ops.Permute, ops.Concat, ops.Expand, ops.Select),
+    *(ops.Reshape, ops.Permute, ops.Concat, ops.Expand, ops.Select, ops.Slice, ops.Flip, ops.Pad, ops.Cumsum),
 )
-INPUTS = (ops.Log, ops.Sin, ops.Cos, ops.Erf, ops.Abs, ops.Maximum, ops.Minimum)
-OUTPUTS = (ops.Exp, ops.Sqrt, ops.Rsqrt, ops.Tanh, ops.Sigmoid, ops.Relu)
+INPUTS = (ops.Log, ops.Log1p, ops.Sin, ops.Cos, ops.Erf, ops.Abs, ops.Maximum, ops.Minimum)
+OUTPUTS = (ops.Exp, ops.Expm1, ops.Sqrt, ops.Rsqrt, ops.Tanh, ops.Sigmoid, ops.Relu)
 # Of each factor the other ones:
 PRODUCTS = (ops.Mul, ops.Matmul, ops.Einsum, ops.Convolution, ops.TransposedConvolution)
 # One of its inputs, which has no gradient itself:
-ONE_INPUT = {ops.Where: 0, ops.Gather: 1}
+ONE_INPUT = {ops.Where: 0, ops.Gather: 1, ops.GatherAlong: 1}
 # Its second output, the indices:
 SECOND_OUTPUT = (ops.TopK,)
 # And of any other primitive all inputs and outputs: too much rather than too little.
@@ -81,6 +81,10 @@ def _read_backward(node: Node, with_gradient: set[Value]) -> Iterator[Value]:
                 yield value
     elif isinstance(node.op, ops.Div):  # da = dy / b, db = -dy y / b
         yield node.inputs[1]
+        if node.inputs[1] in with_gradient:
+            yield from node.outputs
+    elif isinstance(node.op, ops.Pow):  # da = dy b a^(b-1), db = dy y ln a
+        yield from node.inputs
         if node.inputs[1] in with_gradient:
             yield from node.outputs
     elif isinstance(node.op, SECOND_OUTPUT):

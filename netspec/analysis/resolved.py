@@ -232,7 +232,9 @@ def _dim(node: Node, op: Scan) -> int:
 
 def _ports(call: Call) -> list[str]:
     """The ports of a call's outputs; the main one needs no name."""
-    return ["", *type(call.layer).ports[1:]]  # type: ignore[attr-defined]
+    layer: Any = call.layer
+    names = layer.port_names(len(call.outputs))
+    return list(names) if layer.numbered_ports else ["", *names[1:]]
 
 
 def _path(call: Call, name: str) -> str:

@@ -14,11 +14,11 @@ from netspec.errors import InputError, NetspecError, nearest
 from netspec.graph.dims import Size, evaluate
 from netspec.graph.folding import Computed
 from netspec.graph.graph import Graph, Param
-from netspec.graph.ops import Bernoulli, Op
+from netspec.graph.ops import Bernoulli, Op, Uniform
 from netspec.graph.types import TensorType
 from netspec.layers.initializers import Constant, Ones, Zeros
 from netspec.model import Arrays, InputCheck, numpy_input
-from netspec.weights.generator import draw_integers, draw_mask, draw_normal
+from netspec.weights.generator import draw_integers, draw_mask, draw_normal, draw_uniform
 from netspec.weights.initial import initial_weights
 
 SEED = 0
@@ -70,8 +70,7 @@ def _draw(name: str, type: TensorType, sizes: Mapping[str, int], bound: Size | N
     shape = tuple(evaluate(size, sizes) for size in type.shape)
     path = f"input:{name}"
     if random is not None:
-        assert isinstance(random, Bernoulli), random
-        return draw_mask(SEED, path, random.keep, shape).astype("float32")
+        return _draw_noise(random, path, shape)
     if type.dtype == "float":
         return draw_normal(SEED, path, shape)
     if type.dtype == "bool":
@@ -79,6 +78,14 @@ def _draw(name: str, type: TensorType, sizes: Mapping[str, int], bound: Size | N
     if bound is None:
         raise NetspecError(f"input {name}: nothing bounds its integers, so none can be drawn: give it with --data")
     return draw_integers(SEED, path, evaluate(bound, sizes), shape).astype(type.dtype)
+
+
+def _draw_noise(random: Op, path: str, shape: tuple[int, ...]) -> Any:
+    """What a random primitive could have drawn, for every backend the same."""
+    if isinstance(random, Bernoulli):
+        return draw_mask(SEED, path, random.keep, shape).astype("float32")
+    draw = draw_uniform if isinstance(random, Uniform) else draw_normal
+    return draw(SEED, path, shape)
 
 
 def given_inputs(graph: Graph, data: Mapping[str, Any], noise: Mapping[str, Op], dtype: str) -> Arrays:

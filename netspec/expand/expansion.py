@@ -71,7 +71,9 @@ class Expansion:
         if result.plain == "all" and result.ports is not None and len(result.ports) == 1:
             result = Result({"output": result.main}, "only")
         elif result.plain == "all" and result.ports is not None:
-            message = f"outputs is required: the last entry gives {len(result.ports)} values, from its copies"
+            message = (
+                f"outputs is required: the last entry gives {len(result.ports)} values, which are called by number"
+            )
             mistakes.add(message, self.spec.location)
         mistakes.found += body.mistakes.found
         mistakes.raise_all()

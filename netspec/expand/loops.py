@@ -91,7 +91,7 @@ def feed(given: Given, result: Result, label: str, location: Location) -> Given:
     assert ports is not None
     names = list(given.values) if isinstance(given, Bound) else [*(given.inputs or ())]
     replaced = {name: Result({name: value}) for name, value in ports.items() if name in names}
-    single = len(ports) == 1 or result.plain != "only"
+    single = len(ports) == 1 or result.plain == "main"
     if not replaced and not single:
         outputs, inputs = ", ".join(ports) or "none", ", ".join(names) or "which have no names"
         message = f"{label}: repeat: none of its outputs ({outputs}) is called like an input ({inputs})"

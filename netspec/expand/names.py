@@ -23,7 +23,7 @@ class Result:
     """What an input or an entry gives to others: its outputs by port; None if it is in error.
 
     `plain` is what its name alone means: a layer's `main` output, which is the first; the `only` one of a block; `all`
-    of a parallel loop.
+    of a parallel loop and of a layer with numbered outputs.
     """
 
     ports: Mapping[str, Value] | None

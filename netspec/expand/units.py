@@ -126,7 +126,8 @@ class LayerUnit(Unit):
                 m._replace(message=f"{at.label}: {m.message}{suffix}", location=m.location or at.entry.location)
                 for m in error.mistakes
             ) from None
-        return Result(dict(zip(self.layer.ports, outputs, strict=True)))
+        ports = dict(zip(self.layer.port_names(len(outputs)), outputs, strict=True))
+        return Result(ports, "all" if self.layer.numbered_ports else "main")
 
 
 class BodyUnit(Unit):

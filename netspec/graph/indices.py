@@ -27,9 +27,9 @@ def _follow(nodes: Iterable[Node | Call], found: dict[Value, Size]) -> None:
         if isinstance(node.op, Control):
             for part, first in node.op.forward_parts():
                 _follow_part(node, part, first, found)
-        if node.op.moves_elements and node.outputs[0] in found:
-            for value in node.inputs:
-                _lower(found, value, found[node.outputs[0]])
+        if node.outputs[0] in found:
+            for position in node.op.moved(tuple(value.type for value in node.inputs)):
+                _lower(found, node.inputs[position], found[node.outputs[0]])
 
 
 def _follow_part(node: Node, part: Body, first: int, found: dict[Value, Size]) -> None:

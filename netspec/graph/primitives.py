@@ -13,11 +13,14 @@ from netspec.graph.ops import (
     Add,
     And,
     Arange,
+    ArgMax,
     Array,
     Bernoulli,
+    Cast,
     Concat,
     Constant,
     Cos,
+    Cumsum,
     Div,
     Einsum,
     ElementCount,
@@ -25,22 +28,31 @@ from netspec.graph.ops import (
     Erf,
     Exp,
     Expand,
+    Expm1,
+    Flip,
     Gather,
+    GatherAlong,
     Greater,
     Log,
+    Log1p,
     Matmul,
     Max,
     Maximum,
     Mean,
+    Min,
     Minimum,
     Mul,
+    Normal,
     Not,
     NumberLike,
     OneHot,
     Op,
     Or,
+    Pad,
     Permute,
     Positions,
+    Pow,
+    Prod,
     Relu,
     Reshape,
     Rsqrt,
@@ -48,12 +60,15 @@ from netspec.graph.ops import (
     SequenceMask,
     Sigmoid,
     Sin,
+    SinCos,
+    Slice,
     Sqrt,
     StopGradient,
     Sub,
     Sum,
     Tanh,
     TopK,
+    Uniform,
     Where,
 )
 from netspec.graph.types import DType, normal_axis
@@ -108,6 +123,20 @@ class Primitives(ABC):
     def equal(self, a: Value | float, b: Value | float) -> Value:
         return self.apply(Equal(), *self._pair(a, b))
 
+    def compare(self, operator: str, a: Value | float, b: Value | float) -> Value:
+        """Flags: whether `a operator b`, one of `== != < <= > >=`."""
+        if operator in ("<", "<="):
+            a, b = b, a
+        if operator in ("<", ">"):
+            return self.greater(a, b)
+        equal = self.equal(a, b)
+        if operator == "==":
+            return equal
+        return self.logical_not(equal) if operator == "!=" else self.logical_or(self.greater(a, b), equal)
+
+    def pow(self, a: Value, b: Value | float) -> Value:
+        return self.apply(Pow(), *self._pair(a, b))
+
     def maximum(self, a: Value | float, b: Value | float) -> Value:
         return self.apply(Maximum(), *self._pair(a, b))
 
@@ -131,6 +160,12 @@ class Primitives(ABC):
 
     def log(self, x: Value) -> Value:
         return self.apply(Log(), x)
+
+    def expm1(self, x: Value) -> Value:
+        return self.apply(Expm1(), x)
+
+    def log1p(self, x: Value) -> Value:
+        return self.apply(Log1p(), x)
 
     def sin(self, x: Value) -> Value:
         return self.apply(Sin(), x)
@@ -165,6 +200,20 @@ class Primitives(ABC):
     def bernoulli(self, like: Value, keep: float) -> Value:
         return self.apply(Bernoulli(keep), like)
 
+    def normal(self, like: Value) -> Value:
+        return self.apply(Normal(), like)
+
+    def uniform(self, like: Value) -> Value:
+        return self.apply(Uniform(), like)
+
+    def cast(self, x: Value, dtype: DType) -> Value:
+        """`x` as `dtype`; `x` itself where that is its type. As flags: whether it is not 0."""
+        if x.type.dtype == dtype:
+            return x
+        if dtype == "bool":
+            return self.compare("!=", x, 0)
+        return self.apply(Cast(dtype), x, self.array((0.0,), ())) if dtype == "float" else self.apply(Cast(dtype), x)
+
     def matmul(self, a: Value, b: Value) -> Value:
         return self.apply(Matmul(), a, b)
 
@@ -180,6 +229,18 @@ class Primitives(ABC):
     def max(self, x: Value, axis: Axes, keepdims: bool = False) -> Value:
         return self.apply(Max(_axes(axis, x), keepdims), x)
 
+    def min(self, x: Value, axis: Axes, keepdims: bool = False) -> Value:
+        return self.apply(Min(_axes(axis, x), keepdims), x)
+
+    def prod(self, x: Value, axis: Axes, keepdims: bool = False) -> Value:
+        return self.apply(Prod(_axes(axis, x), keepdims), x)
+
+    def argmax(self, x: Value, axis: int, keepdims: bool = False) -> Value:
+        return self.apply(ArgMax(_axes(axis, x), keepdims), x)
+
+    def cumsum(self, x: Value, axis: int) -> Value:
+        return self.apply(Cumsum(normal_axis(axis, x.type.rank)), x)
+
     def element_count(self, x: Value, axis: Axes) -> Value:
         return self.apply(ElementCount(_axes(axis, x)), x)
 
@@ -190,6 +251,11 @@ class Primitives(ABC):
     def positions(self, x: Value, axis: int) -> Value:
         """0, 1, ... along an axis of x."""
         return self.apply(Positions(normal_axis(axis, x.type.rank)), x)
+
+    def sin_cos(self, positions: Value, x: Value, count: int, base: float) -> tuple[Value, Value]:
+        """sin and cos of positions * base^(-k / count), `[*positions, count]`, in the type of x."""
+        sine, cosine = self.apply_all(SinCos(count, base), positions, x)
+        return sine, cosine
 
     def reshape(self, x: Value, shape: Sequence[Size]) -> Value:
         return self.apply(Reshape(tuple(shape)), x)
@@ -204,8 +270,25 @@ class Primitives(ABC):
     def concat(self, xs: Sequence[Value], axis: int) -> Value:
         return self.apply(Concat(normal_axis(axis, xs[0].type.rank)), *xs)
 
-    def gather(self, table: Value, indices: Value) -> Value:
-        return self.apply(Gather(), table, indices)
+    def slice(self, x: Value, axis: int, begin: Size = 0, end: Size | None = None, step: int = 1) -> Value:
+        """The elements from `begin` to below `end` along an axis, both counted from the front; x itself where all."""
+        axis = normal_axis(axis, x.type.rank)
+        size = x.shape[axis]
+        end = size if end is None else end
+        return x if (begin, end, step) == (0, size, 1) else self.apply(Slice(axis, begin, end, step), x)
+
+    def flip(self, x: Value, axis: Axes) -> Value:
+        return self.apply(Flip(_axes(axis, x)), x)
+
+    def pad(self, x: Value, padding: Sequence[tuple[int, int]], value: float | int | bool = 0) -> Value:
+        """`value` around x, (begin, end) for each axis; x itself where that is nothing."""
+        return self.apply(Pad(tuple(padding), value), x) if any(map(any, padding)) else x
+
+    def gather(self, table: Value, indices: Value, axis: int = 0) -> Value:
+        return self.apply(Gather(normal_axis(axis, table.type.rank)), table, indices)
+
+    def gather_along(self, x: Value, indices: Value, axis: int) -> Value:
+        return self.apply(GatherAlong(normal_axis(axis, x.type.rank)), x, indices)
 
     def select(self, x: Value, axis: int, index: int) -> Value:
         """The slice `index` along `axis`; negative ones count from the end, also where the size is symbolic."""

@@ -1,36 +1,89 @@
 """All layer types of the language: the closed union `LAYERS`, one class each."""
 
-from netspec.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec.layers.activation import (
+    Celu,
+    Elu,
+    Gelu,
+    GeluTanh,
+    Glu,
+    HardSigmoid,
+    HardSwish,
+    HardTanh,
+    LeakyRelu,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    PRelu,
+    QuickGelu,
+    Relu,
+    Relu6,
+    Selu,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Softplus,
+    Softsign,
+    Tanh,
+    Threshold,
+)
+from netspec.layers.arithmetic import Abs, Cos, Div, Exp, Log, Maximum, Minimum, Neg, Pow, Sin, Sqrt, Sub
 from netspec.layers.attention import ScaledDotProductAttention
-from netspec.layers.axes import Identity, Permute, Squeeze, Stack, Unsqueeze
+from netspec.layers.axes import Identity, Permute, Squeeze, Stack, Transpose, Unsqueeze
 from netspec.layers.base import Layer
+from netspec.layers.comparison import Cast, Compare, StopGradient, Where
 from netspec.layers.constants import Arange, Buffer, Constant, Ones, Parameter, Zeros
 from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.formula import Formula
-from netspec.layers.indexing import OneHot, Select, TopK
+from netspec.layers.indexing import Gather, OneHot, Select, Take, TopK
+from netspec.layers.interpolation import Interpolate
 from netspec.layers.linear import Embedding, Linear
-from netspec.layers.normalization import BatchNorm, LayerNorm
+from netspec.layers.multi_head_attention import MultiHeadAttention
+from netspec.layers.normalization import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    L2Normalize,
+    LayerNorm,
+    LocalResponseNorm,
+    RMSNorm,
+)
+from netspec.layers.padding import Pad
+from netspec.layers.parts import Chunk, Slice, Split, Unbind
 from netspec.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
+from netspec.layers.positions import Alibi, LearnedPositions, RotaryEmbedding, SinusoidalPositions
 from netspec.layers.products import Einsum, Matmul
+from netspec.layers.random import RandomNormal, RandomUniform
 from netspec.layers.rearrange import Rearrange
 from netspec.layers.recurrent import Gru, GruCell, Lstm, LstmCell, Rnn, RnnCell
-from netspec.layers.reductions import Mean, Sum
-from netspec.layers.regularization import Dropout
+from netspec.layers.reductions import ArgMax, Cumsum, LogSumExp, Max, Mean, Min, Norm, Prod, Sum, Var
+from netspec.layers.regularization import AlphaDropout, Dropout, Dropout2d, StochasticDepth
 from netspec.layers.selection import ByMode
-from netspec.layers.tensor import Add, Concat, Flatten, Mul, Reshape
+from netspec.layers.tensor import Add, Concat, Expand, Flatten, Mul, Reshape, Unflatten
+from netspec.layers.turns import ChannelShuffle, Flip, PixelShuffle, PixelUnshuffle, Roll
 
 LAYERS: tuple[type[Layer], ...] = (
     *(Linear, Embedding, Conv2d, ConvTranspose2d),
     *(MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool),
-    *(BatchNorm, LayerNorm, Dropout),
-    *(Relu, LeakyRelu, Gelu, Silu, Sigmoid, Tanh, Softmax),
+    *(BatchNorm, LayerNorm, RMSNorm, GroupNorm, InstanceNorm, LocalResponseNorm, L2Normalize),
+    *(Dropout, Dropout2d, AlphaDropout, StochasticDepth),
+    *(Relu, Relu6, LeakyRelu, PRelu, Elu, Selu, Celu),
+    *(Gelu, GeluTanh, QuickGelu, Silu, Mish, Softplus, Softsign),
+    *(Sigmoid, LogSigmoid, HardSigmoid, HardSwish, HardTanh, Tanh, Threshold),
+    *(Softmax, LogSoftmax, Glu),
     *(RnnCell, LstmCell, GruCell, Rnn, Lstm, Gru),
-    ScaledDotProductAttention,
-    *(Add, Mul, Concat, Flatten, Reshape),
-    *(Matmul, Einsum, Sum, Mean),
-    *(Identity, Permute, Rearrange, Unsqueeze, Squeeze, Stack),
-    *(Select, OneHot, TopK),
+    *(ScaledDotProductAttention, MultiHeadAttention),
+    *(SinusoidalPositions, LearnedPositions, RotaryEmbedding, Alibi),
+    *(Add, Sub, Mul, Div, Neg, Abs, Exp, Log, Sqrt, Sin, Cos, Pow, Maximum, Minimum),
+    *(Compare, Where, Cast, StopGradient),
+    *(Concat, Flatten, Reshape),
+    *(Matmul, Einsum),
+    *(Sum, Mean, Prod, Max, Min, ArgMax, Cumsum, LogSumExp, Norm, Var),
+    *(Identity, Permute, Transpose, Rearrange, Unsqueeze, Squeeze, Stack),
+    *(Unflatten, Expand, Slice, Split, Chunk, Unbind, Pad, Flip, Roll),
+    *(PixelShuffle, PixelUnshuffle, ChannelShuffle, Interpolate),
+    *(Select, Gather, Take, OneHot, TopK),
     *(Parameter, Buffer, Constant, Arange, Zeros, Ones),
+    *(RandomNormal, RandomUniform),
     *(Formula, ByMode),
 )
 
@@ -39,56 +92,128 @@ LAYER_TYPES: dict[str, type[Layer]] = {layer.model_fields["type"].default: layer
 __all__ = [
     "LAYERS",
     "LAYER_TYPES",
+    "Abs",
     "AdaptiveAvgPool2d",
     "Add",
+    "Alibi",
+    "AlphaDropout",
     "Arange",
+    "ArgMax",
     "AvgPool2d",
     "BatchNorm",
     "Buffer",
     "ByMode",
+    "Cast",
+    "Celu",
+    "ChannelShuffle",
+    "Chunk",
+    "Compare",
     "Concat",
     "Constant",
     "Conv2d",
     "ConvTranspose2d",
+    "Cos",
+    "Cumsum",
+    "Div",
     "Dropout",
+    "Dropout2d",
     "Einsum",
+    "Elu",
     "Embedding",
+    "Exp",
+    "Expand",
     "Flatten",
+    "Flip",
     "Formula",
+    "Gather",
     "Gelu",
+    "GeluTanh",
     "GlobalAvgPool",
+    "Glu",
+    "GroupNorm",
     "Gru",
     "GruCell",
+    "HardSigmoid",
+    "HardSwish",
+    "HardTanh",
     "Identity",
+    "InstanceNorm",
+    "Interpolate",
+    "L2Normalize",
     "Layer",
     "LayerNorm",
     "LeakyRelu",
+    "LearnedPositions",
     "Linear",
+    "LocalResponseNorm",
+    "Log",
+    "LogSigmoid",
+    "LogSoftmax",
+    "LogSumExp",
     "Lstm",
     "LstmCell",
     "Matmul",
+    "Max",
     "MaxPool2d",
+    "Maximum",
     "Mean",
+    "Min",
+    "Minimum",
+    "Mish",
     "Mul",
+    "MultiHeadAttention",
+    "Neg",
+    "Norm",
     "OneHot",
     "Ones",
+    "PRelu",
+    "Pad",
     "Parameter",
     "Permute",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "Pow",
+    "Prod",
+    "QuickGelu",
+    "RMSNorm",
+    "RandomNormal",
+    "RandomUniform",
     "Rearrange",
     "Relu",
+    "Relu6",
     "Reshape",
     "Rnn",
     "RnnCell",
+    "Roll",
+    "RotaryEmbedding",
     "ScaledDotProductAttention",
     "Select",
+    "Selu",
     "Sigmoid",
     "Silu",
+    "Sin",
+    "SinusoidalPositions",
+    "Slice",
     "Softmax",
+    "Softplus",
+    "Softsign",
+    "Split",
+    "Sqrt",
     "Squeeze",
     "Stack",
+    "StochasticDepth",
+    "StopGradient",
+    "Sub",
     "Sum",
+    "Take",
     "Tanh",
+    "Threshold",
     "TopK",
+    "Transpose",
+    "Unbind",
+    "Unflatten",
     "Unsqueeze",
+    "Var",
+    "Where",
     "Zeros",
 ]

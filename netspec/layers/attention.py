@@ -15,7 +15,7 @@ from netspec.graph.dims import Shape, Size, format_shape
 from netspec.graph.graph import Value
 from netspec.graph.types import broadcast
 from netspec.layers.base import Layer
-from netspec.layers.fields import Expected, Flag, Real
+from netspec.layers.fields import DropProbability, Expected, Flag, Real
 
 # A position and an offset fit into 32 bits together, which is what JAX has without x64.
 Offset = Annotated[int, Field(ge=-(2**30), le=2**30), Expected("an integer from -2^30 to 2^30")]
@@ -29,18 +29,19 @@ class ScaledDotProductAttention(Layer):
     fewer and divide those of query, each serves a group of neighbours (Ainslie et al. 2023). `mask` (true: attend) and
     `bias` broadcast to `[..., heads, queries, keys]`. With `causal` query i attends to keys up to i + `causal_offset`.
     `scale` is 1 / sqrt(features) unless given. A query that may attend to nothing, or whose scores are all -inf, gets 0
-    and hands back a gradient of 0.
+    and hands back a gradient of 0. In training each weight that comes of the softmax is dropped with probability
+    `dropout_p`, the others are divided by 1 - dropout_p; in inference, unlike torch's function, none is.
     """
 
     type: Literal["scaled_dot_product_attention"] = "scaled_dot_product_attention"
     causal: Flag = False
     causal_offset: Offset = 0
     scale: Real | None = None
+    dropout_p: DropProbability = 0.0
     refused: ClassVar[Mapping[str, str]] = {
         "is_causal": "the field is causal",
         "attn_mask": "it is an input: mask for flags, bias for numbers that are added",
         "enable_gqa": "heads of key and value that divide those of query always serve groups of them",
-        "dropout_p": "a layer dropout on the weights needs them written out with matmul and softmax",
     }
 
     def expand(
@@ -60,7 +61,10 @@ class ScaledDotProductAttention(Layer):
         scores = b.matmul(query * self._scale(query), b.permute(key, axes))
         if bias is not None:
             scores = scores + bias
-        y = b.matmul(_softmax(b, scores, self._kept(b, scores, mask, bias is not None)), value)
+        weights = _softmax(b, scores, self._kept(b, scores, mask, bias is not None))
+        if b.training and self.dropout_p:
+            weights = weights * b.bernoulli(weights, keep=1 - self.dropout_p) * (1 / (1 - self.dropout_p))
+        y = b.matmul(weights, value)
         return b.reshape(y, (*shape[:-1], value.shape[-1])) if groups > 1 else y
 
     def _score_shape(self, query: Value, key: Value, value: Value) -> tuple[Size, ...]:

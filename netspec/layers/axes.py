@@ -1,4 +1,4 @@
-"""Layers that add, drop and order dimensions: permute, unsqueeze, squeeze, stack; and identity, which changes none."""
+"""Layers that add, drop and order dimensions: permute, transpose, unsqueeze, squeeze, stack; identity changes none."""
 
 from __future__ import annotations
 
@@ -39,6 +39,20 @@ class Permute(Layer):
         return b.permute(x, axes)
 
 
+class Transpose(Layer):
+    """The dimensions `dim0` and `dim1` swapped (torch.transpose)."""
+
+    type: Literal["transpose"] = "transpose"
+    dim0: Axis
+    dim1: Axis
+
+    def expand(self, b: Builder, x: Value) -> Value:
+        order = list(range(x.type.rank))
+        first, second = normal_axis(self.dim0, len(order), "dim0"), normal_axis(self.dim1, len(order), "dim1")
+        order[first], order[second] = second, first
+        return b.permute(x, order) if first != second else x
+
+
 class Unsqueeze(Layer):
     """A dimension of size 1 more, which becomes dimension `dim` of y (torch.unsqueeze)."""
 
@@ -52,11 +66,12 @@ class Unsqueeze(Layer):
 class Squeeze(Layer):
     """Without the dimensions `dim` that are of size 1; those of another size stay (torch.squeeze).
 
-    A symbolic size is refused: it may be 1 in one call and not in another.
+    `dim` is all dimensions unless given. A symbolic size among them is refused: it may be 1 in one call and not in
+    another.
     """
 
     type: Literal["squeeze"] = "squeeze"
-    dim: Axes
+    dim: Axes | None = None
 
     def expand(self, b: Builder, x: Value) -> Value:
         axes = axes_of(self.dim, x)

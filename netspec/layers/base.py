@@ -31,6 +31,8 @@ class Layer(BaseModel):
 
     # Names of the outputs, the main one first.
     ports: ClassVar[tuple[str, ...]] = ("output",)
+    # Whether there are as many outputs as fields and shapes say, called by number: `qkv:0`. The name alone is all.
+    numbered_ports: ClassVar[bool] = False
     # Fields that other libraries have and this one refuses, with the reason.
     refused: ClassVar[Mapping[str, str]] = {}
     # Fields that the expansion fills: nobody writes them, and neither the schema nor a message names them.
@@ -40,6 +42,11 @@ class Layer(BaseModel):
 
     type: str
     expand: ClassVar[Callable[..., Value | tuple[Value, ...]]]
+
+    @classmethod
+    def port_names(cls, count: int) -> tuple[str, ...]:
+        """The names of `count` outputs."""
+        return tuple(map(str, range(count))) if cls.numbered_ports else cls.ports
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ Number = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 PositiveInt = Annotated[Count, Expected("a positive integer")]
 NonNegativeInt = Annotated[Number, Expected("an integer from 0 up")]
 PositiveFloat = Annotated[float, Field(gt=0), Expected("a number above 0")]
+NonNegativeFloat = Annotated[float, Field(ge=0), Expected("a number from 0 up")]
 Real = Annotated[float, Expected("a number")]
 DropProbability = Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)")]
 Fraction = Annotated[float, Field(ge=0, le=1), Expected("a number in [0, 1]")]
@@ -76,4 +77,36 @@ WholeOrSymbolic = Annotated[
 ]
 AxisSizes = Annotated[
     dict[str, _Given], Expected("a mapping from names of the pattern to positive integers, such as {h: 8}")
+]
+
+# Layers that cut and move.
+Place = Annotated[
+    _Integer | Annotated[Dim, InstanceOf()],
+    Expected("a position, negative ones counted from the end, or an expression such as $(time - 1)"),
+]
+Sections = Annotated[
+    Count | Annotated[tuple[_Given, ...], _FromList, Field(min_length=1)],
+    Expected("a positive integer, or a list of sizes"),
+]
+Shifts = Annotated[
+    _Integer | Annotated[tuple[_Integer, ...], _FromList, Field(min_length=1)],
+    Expected("an integer or a list of them"),
+]
+PadPairs = Annotated[
+    tuple[_Integer, ...], _FromList, Field(min_length=2), Expected("a list of integers, two for each dimension")
+]
+SpatialSizes = Annotated[
+    _Given | Annotated[tuple[_Given, ...], _FromList, Field(min_length=1, max_length=3)],
+    Expected("a positive integer or an expression such as $(height), or a list of one for each spatial dimension"),
+]
+_Scale = Annotated[float, Field(gt=0)]
+SpatialScales = Annotated[
+    _Scale | Annotated[tuple[_Scale, ...], _FromList, Field(min_length=1, max_length=3)],
+    Expected("a number above 0, or a list of one for each spatial dimension"),
+]
+ExpandedSize = Annotated[
+    tuple[TargetSize, ...],
+    _FromList,
+    Field(max_length=8),
+    Expected("a list of sizes: positive integers, expressions such as $(time), or -1 for one that stays"),
 ]

@@ -47,14 +47,6 @@ Operand = Value | Number
 MAX_INT32 = 2**31 - 1
 FLOAT_FIRST: tuple[DType, ...] = ("float", "int64", "int32")
 
-_UNARY: Mapping[str, Callable[[Builder, Value], Value]] = {
-    "exp": Builder.exp,
-    "log": Builder.log,
-    "sin": Builder.sin,
-    "cos": Builder.cos,
-    "sqrt": Builder.sqrt,
-    "abs": Builder.abs,
-}
 _CHOICES: Mapping[str, Callable[[Builder, Operand, Operand], Value]] = {
     "max": Builder.maximum,
     "maximum": Builder.maximum,
@@ -72,10 +64,10 @@ _ARITHMETIC: Mapping[str, Callable[[Builder, Operand, Operand], Value]] = {
 class Formula(Layer):
     """`expr` of each element of the inputs, whose names are variables; shapes broadcast as in NumPy.
 
-    On tensors there are `+ - * /`, comparisons (tensors of flags), `and or not`, `where(c, a, b)`, `exp log sin cos
-    sqrt abs`, `maximum minimum` (also `max`, `min` of two or more; equals share the gradient evenly), and the
-    elementwise layers with their defaults, as in `gelu(x)`. A number takes the type of the tensor that it meets. What
-    reads no tensor, `x.shape[k]` among it, is a number and computed as in every expression.
+    On tensors there are `+ - * /`, comparisons (tensors of flags), `and or not`, `where(c, a, b)`, `maximum minimum`
+    (also `max`, `min` of two or more; equals share the gradient evenly), and the elementwise layers with their
+    defaults, as in `gelu(x)`: `exp log sin cos sqrt abs` are among them. A number takes the type of the tensor that it
+    meets. What reads no tensor, `x.shape[k]` among it, is a number and computed as in every expression.
     """
 
     type: Literal["formula"] = "formula"
@@ -102,7 +94,7 @@ def formula_names(expr: str, place: Place) -> set[str]:
 def parse_formula(expr: str, place: Place) -> Expression:
     """The syntax of an `expr`. Raises LanguageError with the column of what does not parse."""
     layers = dict.fromkeys(_elementwise_layers(), (1, 1))
-    own = {"where": (3, 3), "maximum": (2, 2), "minimum": (2, 2), **dict.fromkeys(_UNARY, (1, 1))}
+    own = {"where": (3, 3), "maximum": (2, 2), "minimum": (2, 2)}
     return parse(expr, place, {**layers, **FUNCTIONS, **own})
 
 
@@ -190,16 +182,9 @@ class _Expansion:
         left, right = self.value(syntax.left), self.value(syntax.right)
         if not isinstance(left, Value) and not isinstance(right, Value):
             return self.number(_of_numbers(syntax, left, right))
-        b, operator = self.b, syntax.operator
-        if operator in ("<", "<="):
-            left, right, operator = right, left, {"<": ">", "<=": ">="}[operator]
         with self.at(syntax):
-            if operator == ">":
-                return b.greater(*self.fitted(left, right))
-            equal = b.equal(*self.fitted(left, right, flags=operator != ">="))
-            if operator == "==":
-                return equal
-            return b.logical_not(equal) if operator == "!=" else b.logical_or(b.greater(left, right), equal)
+            flags = syntax.operator in ("==", "!=")
+            return self.b.compare(syntax.operator, *self.fitted(left, right, flags=flags))
 
     def logic(self, syntax: Logic) -> Operand:
         """Numbers that are flags decide at once, as everywhere; the flags of tensors are combined one by one."""
@@ -230,15 +215,12 @@ class _Expansion:
             choose = _CHOICES[name]
             return reduce(lambda a, c: self.joined(syntax, choose, a, c), map(self.value, syntax.arguments))
         layer = _elementwise_layers().get(name)
-        if name not in _UNARY and layer is None:
+        if layer is None:
             raise self.error(f"{name} of a tensor is no function of each element", syntax)
         operand = self.value(syntax.arguments[0])
         if not isinstance(operand, Value):
             return self.number(_of_numbers(syntax, operand))
         with self.at(syntax):
-            if name in _UNARY:
-                return _UNARY[name](self.b, operand)
-            assert layer is not None
             result = layer.model_validate({}).expand(self.b, operand)
             assert isinstance(result, Value)
             return result

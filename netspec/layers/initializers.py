@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from netspec.errors import LanguageError, Mistake, nearest
-from netspec.layers.fields import Expected, PositiveFloat, Real
+from netspec.layers.fields import Expected, NonNegativeFloat, PositiveFloat, Real
 from netspec.layers.validation import FieldsError, construct, shown
 
-NonNegativeFloat = Annotated[float, Field(ge=0), Expected("a number from 0 up")]
 FanMode = Annotated[Literal["fan_in", "fan_out"], Expected("fan_in or fan_out")]
 
 SQRT_2 = math.sqrt(2)  # the gain of relu (He et al. 2015)

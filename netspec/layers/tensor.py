@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from typing import Literal
 
@@ -11,7 +12,7 @@ from netspec.graph.dims import Size, divide, format_shape, product
 from netspec.graph.graph import Value
 from netspec.graph.types import normal_axis
 from netspec.layers.base import Layer
-from netspec.layers.fields import Axis, TargetShape
+from netspec.layers.fields import Axis, ExpandedSize, TargetShape
 
 
 class Add(Layer):
@@ -68,19 +69,60 @@ class Reshape(Layer):
     shape: TargetShape
 
     def expand(self, b: Builder, x: Value) -> Value:
-        if self.shape.count(-1) > 1:
-            raise ShapeError(f"shape {format_shape(self.shape)} has more than one -1")
-        shape: list[Size] = list(self.shape)
-        if -1 in shape:
-            known = product(size for size in shape if size != -1)
-            rest = divide(x.type.size, known)
-            if rest is None:
-                raise ShapeError(
-                    f"{format_shape(x.shape)} has {x.type.size} elements, which the {known} of "
-                    f"{format_shape(shape)} do not divide for every size"
-                )
-            shape[shape.index(-1)] = rest
-        return b.reshape(x, shape)
+        return b.reshape(x, _filled(self.shape, x.shape, "shape"))
+
+
+class Unflatten(Layer):
+    """Dimension `dim` as several, in row-major order: it is their product; one -1 stands for what is left.
+
+    nn.Unflatten, which undoes flatten.
+    """
+
+    type: Literal["unflatten"] = "unflatten"
+    dim: Axis
+    unflattened_size: TargetShape
+
+    def expand(self, b: Builder, x: Value) -> Value:
+        axis = normal_axis(self.dim, x.type.rank)
+        sizes = _filled(self.unflattened_size, x.shape[axis : axis + 1], "unflattened_size")
+        if product(sizes) != x.shape[axis]:
+            shown = format_shape(sizes)
+            raise ShapeError(f"unflattened_size {shown} is {product(sizes)} together, dimension {axis} {x.shape[axis]}")
+        return b.reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+
+
+class Expand(Layer):
+    """x repeated to the shape `size`: dimensions of size 1 are, and new ones may stand in front (Tensor.expand).
+
+    -1 leaves a dimension as it is.
+    """
+
+    type: Literal["expand"] = "expand"
+    size: ExpandedSize
+
+    def expand(self, b: Builder, x: Value) -> Value:
+        new = len(self.size) - x.type.rank
+        if new < 0 or -1 in self.size[:new]:
+            raise ShapeError(f"size {format_shape(self.size)} does not go with {format_shape(x.shape)}")
+        sizes = zip(self.size[new:], x.shape, strict=True)
+        return b.expand(x, (*self.size[:new], *(had if size == -1 else size for size, had in sizes)))
+
+
+def _filled(sizes: Sequence[Size], shape: Sequence[Size], name: str) -> list[Size]:
+    """`sizes` with what is left of `shape` in the place of -1."""
+    if sizes.count(-1) > 1:
+        raise ShapeError(f"{name} {format_shape(sizes)} has more than one -1")
+    found: list[Size] = list(sizes)
+    if -1 in found:
+        known = product(size for size in found if size != -1)
+        rest = divide(product(shape), known)
+        if rest is None:
+            raise ShapeError(
+                f"{format_shape(shape)} has {product(shape)} elements, which the {known} of "
+                f"{format_shape(sizes)} do not divide for every size"
+            )
+        found[found.index(-1)] = rest
+    return found
 
 
 def _several(xs: tuple[Value, ...]) -> tuple[Value, ...]:

@@ -20,18 +20,26 @@ from netspec.graph.dims import Size
 from netspec.graph.graph import Call, Graph, GraphPair, Node, Origin, Output, Param, Value
 from netspec.graph.ops import (
     AdaptiveAveragePool,
-    Bernoulli,
+    Cast,
     Concat,
     Convolution,
+    Cumsum,
+    Einsum,
+    Flip,
+    Gather,
+    GatherAlong,
     Op,
+    Pad,
     Permute,
     Reshape,
+    Slice,
     StopGradient,
     TransposedConvolution,
     Where,
 )
 from netspec.graph.ops.elementwise import Binary, Comparison, Logical, Unary
 from netspec.graph.ops.pooling import Pool
+from netspec.graph.ops.random import Draw
 from netspec.graph.ops.reductions import ElementCount, Reduction
 from netspec.graph.ops.sizes import NumberLike, Positions
 from netspec.graph.types import TensorType
@@ -39,7 +47,7 @@ from netspec.graph.types import TensorType
 # Both read a kernel; a transposed one's `[in, out, *kernel]` is that of the convolution whose gradient it is.
 CONVOLUTIONS = (Convolution, TransposedConvolution)
 POOLS = (Pool, AdaptiveAveragePool)
-ELEMENTWISE = (Unary, Binary, Comparison, Logical, Where, StopGradient, Bernoulli)
+ELEMENTWISE = (Unary, Binary, Comparison, Logical, Where, StopGradient, Cast, Draw)
 
 
 def channels_last_pair(pair: GraphPair) -> GraphPair:
@@ -251,6 +259,18 @@ def _rewrite_node(node: Node, scope: _Scope) -> None:
     elif isinstance(op, Concat) and _any_last(node, scope):
         axis = to_last(node.outputs[0].type.rank).index(op.axis)
         _emit(scope, node, Concat(axis), [scope.as_last(old) for old in node.inputs], last=True)
+    elif isinstance(op, (Slice, Flip, Pad)) and _any_last(node, scope):
+        _emit(scope, node, _moved_to_last(op, node.inputs[0].type.rank), (scope.last[node.inputs[0]],), last=True)
+    elif isinstance(op, (Gather, GatherAlong)) and _gathers_last(node, scope):
+        axis = to_last(node.inputs[0].type.rank).index(op.axis)
+        x, indices = node.inputs
+        there = scope.as_canonical(indices) if isinstance(op, Gather) else scope.as_last(indices)
+        _emit(scope, node, replace(op, axis=axis), (scope.last[x], there), last=True)
+    elif isinstance(op, Einsum) and _any_last(node, scope) and node.outputs[0].type.rank == node.inputs[0].type.rank:
+        _rewrite_einsum(node, op, scope)
+    elif isinstance(op, Cumsum) and _any_last(node, scope):
+        axis = to_last(node.outputs[0].type.rank).index(op.axis)
+        _emit(scope, node, Cumsum(axis), (scope.as_last(node.inputs[0]),), last=True)
     elif isinstance(op, (Reduction, ElementCount)) and _any_last(node, scope):
         _rewrite_reduction(node, op, scope)
     elif isinstance(op, (NumberLike, Positions)) and _any_last(node, scope):
@@ -275,6 +295,21 @@ def _rewrite_node(node: Node, scope: _Scope) -> None:
 
 def _emit(scope: _Scope, node: Node, op: Op, inputs: Iterable[Value], last: bool) -> None:
     scope.hold(node.outputs[0], scope.emit(op, *inputs), last)
+
+
+def _moved_to_last(op: Slice | Flip | Pad, rank: int) -> Op:
+    """The same on an input that is held channels last."""
+    order = to_last(rank)
+    if isinstance(op, Slice):
+        return replace(op, axis=order.index(op.axis))
+    if isinstance(op, Flip):
+        return Flip(tuple(sorted(order.index(axis) for axis in op.axes)))
+    return replace(op, padding=tuple(op.padding[axis] for axis in order))
+
+
+def _gathers_last(node: Node, scope: _Scope) -> bool:
+    """Whether a gather reads a value that is held channels last, and gives one of the same axes."""
+    return scope.is_last(node.inputs[0]) and node.outputs[0].type.rank == node.inputs[0].type.rank
 
 
 def _any_last(node: Node, scope: _Scope) -> bool:
@@ -307,6 +342,20 @@ def _aligned(scope: _Scope, old: Value, rank: int) -> Value:
         wanted.pop(0)
     source = scope.reshaped.get(new, new)  # a bias [channels] that was reshaped to [channels, 1, 1] is used as it was
     return source if source.shape == tuple(wanted) else scope.emit(Reshape(tuple(wanted)), source)
+
+
+def _rewrite_einsum(node: Node, op: Einsum, scope: _Scope) -> None:
+    """The letters of what is held channels last, and of the result, in that order."""
+    terms, output = op.terms
+    inputs = []
+    for position, old in enumerate(node.inputs):
+        if scope.is_last(old):
+            terms[position] = "".join(terms[position][axis] for axis in to_last(old.type.rank))
+            inputs.append(scope.last[old])
+        else:
+            inputs.append(scope.as_canonical(old))
+    turned = "".join(output[axis] for axis in to_last(len(output)))
+    _emit(scope, node, Einsum(f"{','.join(terms)}->{turned}"), inputs, last=True)
 
 
 def _rewrite_reduction(node: Node, op: Reduction | ElementCount, scope: _Scope) -> None:

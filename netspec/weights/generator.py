@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # What a stream is for; part of its key, so that noise is independent of the weights of the same path.
-Purpose = Literal["weights", "normal", "mask", "integers"]
+Purpose = Literal["weights", "normal", "uniform", "mask", "integers"]
 
 Block = NDArray[np.float64]
 
@@ -147,6 +147,16 @@ def draw_normal(seed: int, path: str, shape: tuple[int, ...]) -> NDArray[np.floa
     values = np.empty(shape, np.float32)
     fill(values, normals(stream(seed, path, shape, "normal"), values.size))
     return values
+
+
+def draw_uniform(seed: int, path: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Noise uniform in [0, 1) of `shape`, named by `path`: the same for every backend that is to be compared.
+
+    Multiples of 2^-24, so that float32 holds them as they are and none is rounded up to 1.
+    """
+    count = math.prod(shape)
+    words = stream(seed, path, shape, "uniform").random_raw(count)
+    return np.asarray((words >> np.uint64(40)) * 2.0**-24, np.float32).reshape(shape)
 
 
 def draw_mask(seed: int, path: str, keep: float, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -109,6 +109,35 @@ def test_linen(sep: str | None) -> None:
         assert_close(ours(IMAGES), LinenNet().apply(variables, channels_last(IMAGES)))
 
 
+class Norms(linen.Module):
+    @linen.compact
+    def __call__(self, x: Any) -> Any:
+        x = linen.Conv(6, (2, 2), padding="VALID")(x)
+        x = linen.PReLU()(linen.GroupNorm(3, use_fast_variance=False)(x))
+        x = linen.InstanceNorm(use_fast_variance=False)(x)
+        x = linen.LayerNorm(use_fast_variance=False)(x.reshape(x.shape[0], -1))
+        return linen.Dense(5)(linen.RMSNorm()(x))
+
+
+def test_norms_and_prelu() -> None:
+    spec = netspec.loads("""
+netspec: 1
+inputs: {x: {shape: [batch, 3, 8, 7]}}
+layers:
+  - {name: conv, type: conv2d, out_channels: 6, kernel_size: 2}
+  - {name: groups, type: group_norm, num_groups: 3, eps: 1.0e-6}
+  - prelu
+  - {name: InstanceNorm_0, type: instance_norm, affine: true, eps: 1.0e-6}
+  - flatten
+  - {name: norm, type: layer_norm, eps: 1.0e-6}
+  - {name: rms, type: rms_norm}
+  - {name: fc, type: linear, out_features: 5}
+""")
+    variables = shaken(Norms().init(jax.random.key(0), channels_last(IMAGES)))
+    ours = netspec.build(spec, "numpy", weights=netspec.weights_from_flax(spec, variables, {"GroupNorm_0": "groups"}))
+    assert_close(ours(IMAGES), Norms().apply(variables, channels_last(IMAGES)))
+
+
 class Words(nnx.Module):
     def __init__(self, rngs: nnx.Rngs) -> None:
         self.table = nnx.Embed(11, 6, rngs=rngs)

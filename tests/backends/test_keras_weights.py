@@ -123,6 +123,39 @@ layers:
     assert_same_model(text, model, tmp_path, np.array([[3, 0, 10, 4], [5, 5, 1, 9]]))
 
 
+def test_norms_and_prelu(tmp_path: Path) -> None:
+    x = inputs = keras.Input((8, 7, 3))
+    x = L.Conv2D(6, 2)(x)
+    x = L.GroupNormalization(3)(x)
+    x = L.PReLU(shared_axes=[1, 2])(x)
+    x = L.SpatialDropout2D(0.5, seed=1)(x)
+    x = L.GroupNormalization(-1)(x)
+    x = L.PReLU(shared_axes=[1, 2, 3])(x)
+    x = L.PReLU()(L.RMSNormalization()(L.Flatten()(x)))
+    model = shaken(keras.Model(inputs, L.Dense(5)(x)))
+    text = """
+netspec: 1
+inputs: {x: {shape: [batch, 3, 8, 7]}}
+layers:
+  - {name: conv, type: conv2d, out_channels: 6, kernel_size: 2}
+  - {name: groups, type: group_norm, num_groups: 3, eps: 1.0e-3}
+  - {name: p_re_lu, type: prelu, shape: channel}
+  - dropout2d
+  - {name: instances, type: instance_norm, affine: true, eps: 1.0e-3}
+  - {name: p_re_lu_1, type: prelu}
+  - flatten
+  - {name: rms, type: rms_norm}
+  - {name: p_re_lu_2, type: prelu, shape: channel}
+  - {name: fc, type: linear, out_features: 5}
+"""
+    spec = netspec.loads(text)
+    file = saved(model, tmp_path)
+    with pytest.raises(NetspecError, match="group_norm: 1 of ours are left: groups; 2 of theirs"):
+        netspec.weights_from_keras(spec, file)
+    rename = {"group_normalization": "groups", "group_normalization_1": "instances"}
+    assert_same_model(text, model, tmp_path, **rename)
+
+
 class Own(keras.Model):
     """Layers that are attributes, whose class the file does not tell, and layers in a list."""
 
@@ -196,8 +229,8 @@ ONE = "netspec: 1\ninputs: {x: {shape: [batch, 4]}}\nlayers: [{name: fc, type: l
             "recurrent layers cannot be converted yet",
         ),
         (
-            lambda: [keras.Input((5, 4)), L.GroupNormalization(2)],
-            "FILE: layers/group_normalization: layers of the class group_normalization cannot be converted",
+            lambda: [keras.Input((5, 4)), L.EinsumDense("abc,cd->abd", (None, 3))],
+            "FILE: layers/einsum_dense: layers of the class einsum_dense cannot be converted",
         ),
         (lambda: [keras.Input((5,)), L.Dense(3)], "fc.weight: expected [3, 4], but dense gives [3, 5] of [5, 3]"),
         (

@@ -28,6 +28,8 @@ STEP = 1e-5  # of the central difference: its own error is about STEP^2, roundin
 CASES: dict[str, tuple[ops.Op, Arrays]] = {
     "exp": (ops.Exp(), (normal(3, 4),)),
     "log": (ops.Log(), (positive(3, 4),)),
+    "expm1": (ops.Expm1(), (normal(3, 4),)),
+    "log1p": (ops.Log1p(), (positive(3, 4),)),
     "sin": (ops.Sin(), (normal(3, 4),)),
     "cos": (ops.Cos(), (normal(3, 4),)),
     "sqrt": (ops.Sqrt(), (positive(3, 4),)),
@@ -42,6 +44,7 @@ CASES: dict[str, tuple[ops.Op, Arrays]] = {
     "mul": (ops.Mul(), (normal(3, 1, 4), normal(5, 1))),
     "mul_scalar": (ops.Mul(), (normal(), normal(2, 3))),
     "div": (ops.Div(), (normal(4, 1), positive(2, 1, 3))),
+    "pow": (ops.Pow(), (positive(3, 1, 4), spread(5, 1))),
     "maximum": (ops.Maximum(), (spread(3, 1, 4), 0.7 * spread(5, 1))),
     "minimum": (ops.Minimum(), (spread(4), 0.7 * spread(2, 3, 1))),
     "where": (ops.Where(), (spread(4, 3) > 0, normal(2, 1, 3), normal(4, 1))),
@@ -69,9 +72,22 @@ CASES: dict[str, tuple[ops.Op, Arrays]] = {
     "mean_kept": (ops.Mean((0, 2), keepdims=True), (normal(3, 4, 2),)),
     "max": (ops.Max((0, 2)), (spread(3, 4, 2),)),
     "max_kept": (ops.Max((1,), keepdims=True), (spread(3, 4, 2),)),
+    "min": (ops.Min((0, 2)), (spread(3, 4, 2),)),
+    "min_kept": (ops.Min((1,), keepdims=True), (spread(3, 4, 2),)),
+    "prod": (ops.Prod((0, 2)), (normal(3, 4, 2),)),
+    "prod_kept": (ops.Prod((1,), keepdims=True), (normal(3, 4, 2),)),
+    "prod_all": (ops.Prod((0, 1)), (normal(3, 2),)),
+    "cumsum": (ops.Cumsum(1), (normal(3, 4, 2),)),
     "reshape": (ops.Reshape((4, 6)), (normal(2, 3, 4),)),
     "permute": (ops.Permute((2, 0, 1)), (normal(2, 3, 4),)),
     "concat": (ops.Concat(1), (normal(2, 3, 2), normal(2, 1, 2), normal(2, 4, 2))),
+    "slice": (ops.Slice(1, 1, 4), (normal(2, 5, 3),)),
+    "slice_step": (ops.Slice(0, 1, 7, 3), (normal(8, 2),)),
+    "flip": (ops.Flip((0, 2)), (normal(2, 3, 4),)),
+    "pad": (ops.Pad(((0, 0), (2, 1), (0, 3)), -0.5), (normal(2, 3, 4),)),
+    "gather_along": (ops.GatherAlong(1), (normal(2, 4, 3), np.array([[[3, 0, 3]], [[1, 1, 2]]]))),
+    "gather_along_repeated": (ops.GatherAlong(1), (normal(2, 4, 3), np.array([[[3], [0]]]))),
+    "gather_last": (ops.Gather(2), (normal(2, 3, 4), np.array([[3, 0, 3], [1, 1, 2]]))),
     "gather": (ops.Gather(), (normal(5, 3, 2), np.array([[4, 0, 4], [1, 4, 0]]))),
     **convolution_cases(),
     **pool_cases(),
@@ -123,6 +139,33 @@ def test_max_splits_the_gradient_evenly_among_equals() -> None:
     np.testing.assert_array_equal(dx, [[0, 2, 2, 0, 2], [2.5, 0, 2.5, 0, 0]])
 
 
+def test_min_splits_the_gradient_evenly_among_equals() -> None:
+    x = np.array([[2.0, 1, 1, 7], [4, 3, 4, 5]])
+    (dx,) = gradients(ops.Min((1,)), (x,), np.array([6.0, 5.0]))
+    np.testing.assert_array_equal(dx, [[0, 3, 3, 0], [0, 5, 0, 0]])
+
+
+def test_prod_divides_by_no_zero() -> None:
+    x = np.array([[2.0, 3, 4], [0, 3, 4], [0, 0, 4]])
+    (dx,) = gradients(ops.Prod((1,)), (x,), np.array([1.0, 10, 100]))
+    np.testing.assert_array_equal(dx, [[12, 8, 6], [120, 0, 0], [0, 0, 0]])
+
+
+def test_pow_at_zero_and_below() -> None:
+    a, b = np.array([0.0, 0, 0, -2, -2]), np.array([0.0, 1, 3, 3, 0])
+    np.testing.assert_array_equal(forward(ops.Pow(), a, b), [1, 0, 0, -8, 1])
+    da, db = gradients(ops.Pow(), (a, b), np.full(5, 2.0))
+    np.testing.assert_array_equal(da, [0, 2, 0, 24, 0])
+    np.testing.assert_array_equal(db, np.zeros(5))
+
+
+def test_a_cast_cuts_off_towards_zero_and_argmax_takes_the_first() -> None:
+    x = np.array([-2.7, -0.5, 2.7, 2.7])
+    np.testing.assert_array_equal(forward(ops.Cast("int64"), x), [-2, 0, 2, 2])
+    np.testing.assert_array_equal(forward(ops.Cast("int32"), x > 0), [0, 0, 1, 1])
+    np.testing.assert_array_equal(forward(ops.ArgMax((0,), keepdims=True), x), [2])
+
+
 def test_abs_has_derivative_zero_at_zero() -> None:
     x = np.array([-1.5, 0.0, -0.0, 2.0])
     (dx,) = gradients(ops.Abs(), (x,), np.full(4, 3.0))
@@ -142,6 +185,13 @@ def test_positions_and_a_number_of_the_type_of_a_tensor() -> None:
     np.testing.assert_array_equal(forward(ops.Positions(1), x), [0, 1, 2, 3, 4])
     assert forward(ops.Positions(0), x).dtype == np.int64
     np.testing.assert_array_equal(forward(ops.NumberLike(-2), x), -2)
+
+
+def test_sines_and_cosines_of_positions() -> None:
+    sine, cosine = outputs(ops.SinCos(3, 8.0), np.array([[0, 7]]), np.zeros((), np.float32))
+    assert (sine.dtype, sine.shape) == (np.float32, (1, 2, 3))
+    np.testing.assert_allclose(sine[0, 1], [math.sin(7 / 8 ** (k / 3)) for k in range(3)], rtol=1e-6)
+    np.testing.assert_allclose(cosine[0], [[1, 1, 1], [math.cos(7 / 2.0**k) for k in range(3)]], rtol=1e-6)
 
 
 def test_top_k_takes_the_first_of_equals_and_gives_it_the_gradient() -> None:

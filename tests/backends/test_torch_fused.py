@@ -11,16 +11,35 @@ import torch
 from torch import nn
 
 import netspec_torch
+from netspec import layers as L
 from netspec.graph import ops
 from netspec.graph.builder import Builder
 from netspec.graph.graph import Value
-from netspec.layers.activation import Gelu, LeakyRelu, Softmax, Tanh
+from netspec.layers.activation import Gelu, Glu, LeakyRelu, LogSoftmax, PRelu, Softmax, Tanh
 from netspec.layers.base import Layer
 from netspec.layers.convolution import Conv2d, ConvTranspose2d
 from netspec.layers.linear import Linear
-from netspec.layers.normalization import BatchNorm, LayerNorm
+from netspec.layers.normalization import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    L2Normalize,
+    LayerNorm,
+    LocalResponseNorm,
+    RMSNorm,
+)
 from netspec.layers.pooling import AvgPool2d, MaxPool2d
 from tests.backends.torch_graphs import Spec, build, graphs, weights
+
+
+def smooth_and_bent() -> list[Layer]:
+    """The elementwise layers that torch has whole, some with fields of their own."""
+    with_defaults = [L.Relu6, L.Elu, L.Selu, L.Celu, L.GeluTanh, L.Silu, L.Mish, L.Softplus, L.LogSigmoid]
+    return [
+        *(layer() for layer in (*with_defaults, L.HardSigmoid, L.HardSwish, L.HardTanh)),
+        *(L.Elu(alpha=-0.4), L.Celu(alpha=0.3), L.Softplus(beta=2.5), L.HardTanh(min_val=0.1, max_val=0.5)),
+        L.Threshold(threshold=0.1, value=-3),
+    ]
 
 
 def fused_cases() -> list[tuple[Layer, tuple[int, ...]]]:
@@ -45,6 +64,20 @@ def fused_cases() -> list[tuple[Layer, tuple[int, ...]]]:
         (LayerNorm(eps=1e-2, dim=(-1, -2)), (5, 3, 4)),
         (LayerNorm(bias=False), (5, 3, 4)),
         (LayerNorm(elementwise_affine=False), (5, 3, 4)),
+        (RMSNorm(eps=1e-2, dim=(-1, -2)), (5, 3, 4)),
+        (RMSNorm(elementwise_affine=False), (5, 3, 4)),
+        (GroupNorm(num_groups=3, eps=1e-2), (5, 6, 4)),
+        (GroupNorm(num_groups=2, affine=False), (5, 4)),
+        (InstanceNorm(), (5, 3, 4, 2)),
+        (InstanceNorm(eps=1e-2, affine=True), (5, 3, 4)),
+        (LocalResponseNorm(size=4, alpha=0.3, beta=0.6, k=2), (5, 7, 4)),
+        (L2Normalize(), (5, 3, 4)),
+        (L2Normalize(dim=(1, -1), eps=2.0), (5, 3, 4)),
+        *((layer, (5, 6)) for layer in smooth_and_bent()),
+        (PRelu(), (5, 3)),
+        (PRelu(shape="channel"), (5, 3, 4)),
+        (LogSoftmax(dim=1), (5, 3, 4)),
+        (Glu(dim=1), (5, 4, 3)),
         (LeakyRelu(negative_slope=0.3), (5, 3)),
         (LeakyRelu(negative_slope=-0.5), (5, 3)),
         (Gelu(), (5, 3)),

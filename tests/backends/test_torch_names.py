@@ -15,6 +15,7 @@ from torch.func import functional_call
 from netspec.graph.graph import Value
 from netspec.layers.linear import Linear
 from netspec.layers.normalization import BatchNorm
+from netspec.layers.regularization import Dropout
 from netspec.layers.tensor import Add, Mul
 from netspec_torch.module import SourceModule
 from tests.backends.torch_graphs import Spec, build, small_net
@@ -71,6 +72,17 @@ def test_an_entry_may_be_called_anything(name: str) -> None:
         torch.testing.assert_close(functional_call(native, held, (x,)), native(x))
     found = model.evaluate({name: x.numpy()}, {name: np.ones((5, 4))}, training=True)
     assert found.gradients[f"{name}.{name}.weight"].shape == (4, 3)
+
+
+@pytest.mark.parametrize("name", AWKWARD_NAMES)
+def test_what_an_entry_gives_hides_no_name_of_the_text(name: str) -> None:
+    def body(spec: Spec) -> dict[str, Value]:
+        x = spec.add(name, Linear(out_features=4), spec.input("x", "batch", 3))
+        return {"y": spec.add("norm", BatchNorm(), spec.add("drop", Dropout(), x))}
+
+    native = build(body).native
+    x = torch.randn(5, 3, dtype=torch.float64)
+    assert native(x).shape == native.train()(x).shape == (5, 4)
 
 
 def test_no_name_becomes_code() -> None:

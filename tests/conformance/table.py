@@ -18,23 +18,41 @@ from netspec.spec import Spec, load
 
 ROOT = Path(__file__).parents[2]
 CASES = sorted(Path(__file__).parent.glob("cases/*.yaml"))
-SPECS = sorted((ROOT / "specs").glob("*.yaml"))
+SPECS = sorted((*(ROOT / "specs").glob("*.yaml"), *(ROOT / "specs" / "transformers").glob("*.yaml")))
 # Run on whole numbers, so that zeros and ties are met.
 ROUNDED = {"kinks"}
 DIMS = {
     "conv2d_sizes": {"height": 9, "width": 10},
     "ceil_mode": {"height": 10, "width": 12},
     "adaptive_avg_pool2d": {"height": 9, "width": 4},
+    "transformer": {"source_time": 4, "target_time": 5},
+    "interpolate": {"height": 5, "width": 6},
+    "movement": {"time": 5},
     "transformer_encoder": {"time": 7},
     "attention": {"keys": 2},  # so few that random masks leave some queries nothing
+    "transformer_layers": {"queries": 5, "keys": 2},
 }
 # Specs that are too large for the reference as they are.
 PARAMS: dict[str, dict[str, Any]] = {
     "autoencoder": {"pixels": 20, "widths": [11, 7], "bottleneck": 3},
+    "bert_base_uncased": {"vocabulary": 9, "context": 8, "width": 8, "hidden": 6, "heads": 2, "depth": 1},
+    "gpt2": {"vocabulary": 9, "context": 8, "width": 6, "heads": 3, "depth": 2},
     "hyperspectral": {"bands": 11, "size": 5, "width": 6, "classes": 4},
+    "llama2_7b": {"vocabulary": 9, "width": 16, "hidden": 6, "heads": 4, "key_heads": 2, "depth": 1},
+    "transformer": {"width": 6, "heads": 2, "hidden": 5, "depths": [1, 1]},
     "transformer_encoder": {"vocabulary": 11, "context": 9, "width": 12, "heads": 3},
     "two_layer": {"D_in": 20, "H": 7},
     "unet": {"channels": 2, "size": 12, "widths": [4, 6, 10]},
+    "vit_b_16": {
+        "size": 6,
+        "patch": 2,
+        "width": 6,
+        "hidden": 8,
+        "num_heads": 2,
+        "depth": 1,
+        "classes": 4,
+        "dropout": 0.1,
+    },
 }
 
 

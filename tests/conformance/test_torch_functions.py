@@ -19,8 +19,8 @@ from netspec.backend import find_backend
 from netspec.graph.graph import Value
 from netspec.layers import ScaledDotProductAttention
 from tests.conformance.built import Net, pair
+from tests.conformance.judging import close
 from tests.conformance.table import rows
-from tests.conformance.test_torch_nn import close
 
 Torch = dict[str, torch.Tensor]
 
@@ -39,6 +39,10 @@ FORMULAS: dict[str, tuple[str, Callable[[torch.Tensor, torch.Tensor], torch.Tens
     "ties": ("maximum(a, b) * 3 + minimum(b, 1) + max(a, b, 0)", ties),
     "choice": ("where(a <= b and a != 1, a * b, -2)", lambda a, b: torch.where((a <= b) & (a != 1), a * b, -2.0)),
     "signs": ("where(a > 0, 1, -1) * b / (2 / 3)", lambda a, b: torch.where(a > 0, b, -b) / (2 / 3)),
+    "more": (
+        "relu6(3 * a) + hardswish(4 * b) * softplus(a) - mish(b) + elu(a) * logsigmoid(b)",
+        lambda a, b: F.relu6(3 * a) + F.hardswish(4 * b) * F.softplus(a) - F.mish(b) + F.elu(a) * F.logsigmoid(b),
+    ),
     "layers": (
         "gelu(a) * sigmoid(b) + silu(tanh(b)) - leaky_relu(a) + relu(b)",
         lambda a, b: F.gelu(a) * b.sigmoid() + F.silu(b.tanh()) - F.leaky_relu(a) + b.relu(),

@@ -6,8 +6,6 @@ statistics. What a body gets wrong would otherwise be wrong on every backend ali
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,35 +15,15 @@ import torch
 import torch.nn.functional as F
 
 from netspec.backend import find_backend
-from netspec.compare.drawing import draw_cotangents, draw_weights
 from netspec.layers import LAYER_TYPES
 from netspec.spec import loads
+from tests.conformance.judging import Function, Judged, close, judge
+from tests.conformance.test_torch_activations import JUDGED as ACTIVATIONS
+from tests.conformance.test_torch_arithmetic import JUDGED as ARITHMETIC
+from tests.conformance.test_torch_attention import JUDGED_TYPES as ATTENTION
+from tests.conformance.test_torch_movement import JUDGED as MOVEMENT
+from tests.conformance.test_torch_normalization import JUDGED as NORMALIZATION
 from tests.conformance.test_torch_tensor_layers import JUDGED as TENSOR_LAYERS
-
-LIMIT = 1e-12
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One layer as netspec writes it, and as torch has it."""
-
-    layer: str
-    module: Callable[[], torch.nn.Module]
-    shape: tuple[int, ...]
-    training: bool = False
-    rounded: bool = False
-    tensors: dict[str, str] = field(default_factory=dict)
-
-
-class Function(torch.nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x)
 
 
 def same_by_hand(kernel: int, stride: int, dilation: int, lower: bool, **conv: Any) -> torch.nn.Module:
@@ -157,29 +135,6 @@ JUDGED = {
         IMAGE,
         tensors={"weight": "0.weight", "bias": "0.bias"},
     ),
-    "batch_norm": Judged("batch_norm", lambda: torch.nn.BatchNorm2d(6), IMAGE),
-    "batch_norm-training": Judged("batch_norm", lambda: torch.nn.BatchNorm2d(6), IMAGE, training=True),
-    "batch_norm-decay": Judged(
-        "{type: batch_norm, stats_decay: 0.7, eps: 0.01, affine: false}",
-        lambda: torch.nn.BatchNorm1d(5, momentum=0.3, eps=0.01, affine=False),
-        (4, 5),
-        training=True,
-    ),
-    "batch_norm-sequence": Judged("batch_norm", lambda: torch.nn.BatchNorm1d(5), (4, 5, 3), training=True),
-    "batch_norm-frozen": Judged(
-        "{type: batch_norm, frozen: true}", lambda: torch.nn.BatchNorm2d(6).eval().requires_grad_(False), IMAGE, True
-    ),
-    "layer_norm": Judged("layer_norm", lambda: torch.nn.LayerNorm(8), IMAGE),
-    "layer_norm-axes": Judged(
-        "{type: layer_norm, dim: [2, 3], eps: 0.1}", lambda: torch.nn.LayerNorm((11, 8), eps=0.1), IMAGE
-    ),
-    "layer_norm-no-bias": Judged("{type: layer_norm, bias: false}", lambda: torch.nn.LayerNorm(8, bias=False), IMAGE),
-    "layer_norm-bare": Judged(
-        "{type: layer_norm, elementwise_affine: false}",
-        lambda: torch.nn.LayerNorm(8, elementwise_affine=False),
-        IMAGE,
-    ),
-    "dropout": Judged("{type: dropout, p: 0.4}", lambda: torch.nn.Dropout(0.4), (3, 7)),
     "max_pool2d": Judged("{type: max_pool2d, kernel_size: 3}", lambda: torch.nn.MaxPool2d(3), IMAGE, rounded=True),
     "max_pool2d-overlap": Judged(
         "{type: max_pool2d, kernel_size: [3, 2], stride: [2, 1], padding: 1}",
@@ -230,17 +185,6 @@ JUDGED = {
     "flatten": Judged("flatten", torch.nn.Flatten, IMAGE),
     "flatten-middle": Judged("{type: flatten, start_dim: 1, end_dim: 2}", lambda: torch.nn.Flatten(1, 2), IMAGE),
     "reshape": Judged("{type: reshape, shape: [-1, 4, 12]}", lambda: Function(lambda x: x.reshape(-1, 4, 12)), IMAGE),
-    "relu": Judged("relu", torch.nn.ReLU, (3, 7), rounded=True),
-    "leaky_relu": Judged("leaky_relu", torch.nn.LeakyReLU, (3, 7), rounded=True),
-    "leaky_relu-slope": Judged(
-        "{type: leaky_relu, negative_slope: 0.3}", lambda: torch.nn.LeakyReLU(0.3), (3, 7), rounded=True
-    ),
-    "gelu": Judged("gelu", torch.nn.GELU, (3, 7)),
-    "silu": Judged("silu", torch.nn.SiLU, (3, 7)),
-    "sigmoid": Judged("sigmoid", torch.nn.Sigmoid, (3, 7)),
-    "tanh": Judged("tanh", torch.nn.Tanh, (3, 7)),
-    "softmax": Judged("softmax", lambda: torch.nn.Softmax(-1), (3, 7), rounded=True),
-    "softmax-channels": Judged("{type: softmax, dim: 1}", lambda: torch.nn.Softmax(1), IMAGE),
     "scaled_dot_product_attention": Judged(
         "{type: scaled_dot_product_attention, from: [x, x, x]}",
         lambda: Function(lambda x: F.scaled_dot_product_attention(x, x, x)),
@@ -258,53 +202,9 @@ JUDGED = {
 }
 
 
-def close(found: Any, expected: torch.Tensor, what: str) -> None:
-    reference = expected.detach().numpy()
-    assert found.shape == reference.shape, what
-    assert np.abs(found - reference).max() <= LIMIT * max(np.abs(reference).max(), 1e-3), what
-
-
 @pytest.mark.parametrize("name", JUDGED)
 def test_layer_means_what_torch_means(name: str) -> None:
-    judged = JUDGED[name]
-    sizes = ", ".join(["batch", *map(str, judged.shape[1:])])
-    entry = judged.layer if judged.layer.startswith("{") else f"{{type: {judged.layer}}}"
-    spec = loads(
-        f"{{netspec: 1, inputs: {{x: {{shape: [{sizes}]}}}}, layers: [{{name: l, {entry[1:-1]}}}], outputs: {{y: l}}}}"
-    )
-    graph = spec.graphs.of(judged.training)
-    weights = {path: values.astype("float64") for path, values in draw_weights(graph).items()}
-    x = np.random.default_rng(7).standard_normal(judged.shape)
-    x = np.round(x) if judged.rounded else x
-    cotangent = draw_cotangents(graph, {"batch": judged.shape[0]})["y"].astype("float64")
-    model = find_backend("numpy").compile(spec.graphs, weights, "float64")
-    found = model.evaluate({"x": x}, {"y": cotangent}, judged.training)
-
-    module = judged.module().double()
-    if name != "batch_norm-frozen":
-        module.train(judged.training)
-    names = {path.removeprefix("l."): path for path in weights}
-    state = module.state_dict()
-    with torch.no_grad():
-        for local, path in names.items():
-            state[judged.tensors.get(local, local)].copy_(torch.from_numpy(weights[path]))
-    given = torch.from_numpy(x).requires_grad_()
-    y = module(given)
-    close(found.outputs["y"], y, "output")
-    y.backward(torch.from_numpy(cotangent))
-    assert given.grad is not None
-    close(found.gradients["input:x"], given.grad, "input gradient")
-    trained = {local: p.grad for local, p in module.named_parameters() if p.grad is not None}
-    assert set(found.gradients) == {"input:x"} | {
-        path for local, path in names.items() if judged.tensors.get(local, local) in trained
-    }
-    for local, path in names.items():
-        gradient = trained.get(judged.tensors.get(local, local))
-        if gradient is not None:
-            close(found.gradients[path], gradient, path)
-    for path, updated in found.updates.items():
-        close(updated, state[path.removeprefix("l.")], path)
-    assert bool(found.updates) == (judged.training and "frozen" not in name)
+    judge(JUDGED[name])
 
 
 def test_embedding_means_what_torch_means() -> None:
@@ -329,6 +229,8 @@ def test_embedding_means_what_torch_means() -> None:
 
 
 def test_every_layer_is_judged() -> None:
-    judged = {spec.layer.removeprefix("{type: ").split(",")[0].rstrip("}") for spec in JUDGED.values()}
-    elsewhere = {"embedding", "formula"} | {name.partition("-")[0] for name in TENSOR_LAYERS}  # in tests of their own
-    assert judged | elsewhere == set(LAYER_TYPES)
+    judged = {each.type for each in (*JUDGED.values(), *ACTIVATIONS.values(), *NORMALIZATION.values())}
+    elsewhere = {"embedding", "formula", *ATTENTION}  # in tests of their own
+    elsewhere |= {name.partition("-")[0] for name in (*TENSOR_LAYERS, *MOVEMENT, *ARITHMETIC)}
+    drawn = {"random_normal", "random_uniform"}  # in tests/backends/test_random.py: no two draws are alike
+    assert judged | elsewhere | drawn == set(LAYER_TYPES)

@@ -166,11 +166,11 @@ def test_what_the_expansion_fills_is_never_written_and_never_shown() -> None:
 
 def test_the_functions_are_the_elementwise_layers() -> None:
     """Each is the layer with its defaults, and no layer that is not elementwise is one."""
-    single = {"relu", "leaky_relu", "gelu", "silu", "sigmoid", "tanh"}
+    single = {"relu", "leaky_relu", "gelu", "silu", "sigmoid", "tanh", "mish", "hardtanh", "softplus", "gelu_tanh"}
     assert single <= {layer.model_fields["type"].default for layer in LAYERS if layer.elementwise}
     inside = [node.op for node in graph("gelu(a)").primitives()]
     assert inside == [node.op for node in graph_of(Gelu(), (B, 3)).primitives()]
-    for name in ("dropout", "softmax", "linear", "batch_norm", "add", "flatten"):
+    for name in ("dropout", "softmax", "prelu", "threshold", "glu", "linear", "batch_norm", "add", "flatten"):
         with pytest.raises(LanguageError, match=f"unknown function {name}"):
             formula_names(f"{name}(a)", PLACE)
 

@@ -147,7 +147,7 @@ layers:
     assert [mistake.partition(": ")[0] for mistake in told] == ["s.yaml:5:5", "s.yaml:7:38"]
     assert "b has several outputs: name one, b:p, b:q" in told[0]
     assert mistakes(HEAD + "layers: [{type: relu, parallel: 2}]") == [
-        "s.yaml:1:1: outputs is required: the last entry gives 2 values, from its copies"
+        "s.yaml:1:1: outputs is required: the last entry gives 2 values, which are called by number"
     ]
     assert outputs(HEAD + "layers: [{type: relu, parallel: 1}]") == {"output": "float[batch, 6]"}
 

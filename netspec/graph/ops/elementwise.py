@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from netspec.errors import ShapeError
 from netspec.graph.dims import Size
 from netspec.graph.ops.base import Op, Types, common_dtype, require_float, require_numbers
-from netspec.graph.types import DType, TensorType, broadcast
+from netspec.graph.types import INTEGERS, DType, TensorType, broadcast
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,14 @@ class Log(Unary):
     """y = ln x."""
 
 
+class Log1p(Unary):
+    """y = ln(1 + x), exact also where x is small."""
+
+
+class Expm1(Unary):
+    """y = e^x - 1, exact also where x is small."""
+
+
 class Sin(Unary):
     """y = sin x."""
 
@@ -71,9 +79,13 @@ class Erf(Unary):
 
 
 class Abs(Unary):
-    """y = |x|; the derivative at 0 is 0."""
+    """y = |x| of any numbers; the derivative at 0 is 0."""
 
     exact = True
+
+    def infer(self, *inputs: TensorType) -> Types:
+        require_numbers(*inputs)
+        return inputs
 
 
 class Relu(Unary):
@@ -120,6 +132,15 @@ class Mul(Binary):
 @dataclass(frozen=True)
 class Div(Binary):
     """y = a / b, floats only."""
+
+    def infer(self, *inputs: TensorType) -> Types:
+        require_float(self, *inputs)
+        return super().infer(*inputs)
+
+
+@dataclass(frozen=True)
+class Pow(Binary):
+    """y = a^b, floats only. dy/da = b a^(b-1), and 0 where b = 0; dy/db = y ln a where a > 0, else 0."""
 
     def infer(self, *inputs: TensorType) -> Types:
         require_float(self, *inputs)
@@ -211,17 +232,27 @@ class Where(Op):
 
 
 @dataclass(frozen=True)
-class Bernoulli(Op):
-    """y is 1 with probability `keep`, else 0, drawn for every element of x anew; y has x's type."""
+class Cast(Op):
+    """y is x in another type; what has a fraction is cut off towards zero, and a flag is 0 or 1.
 
-    keep: float
+    The model's float type is not known here: for `float` a second input, a float, shows it.
+    """
+
+    dtype: DType
     differentiable = False
     exact = True
-    random = True
 
     def infer(self, *inputs: TensorType) -> Types:
-        require_float(self, *inputs)
-        return inputs
+        x, *like = inputs
+        assert x.dtype != self.dtype != "bool", (x, self.dtype)
+        assert [each.dtype for each in like] == ["float"] * (self.dtype == "float")
+        return (TensorType(x.shape, self.dtype),)
 
     def elementwise(self, inputs: Types, outputs: Types) -> Size:
         return outputs[0].size
+
+    def moved(self, inputs: Types) -> tuple[int, ...]:
+        return (0,) if inputs[0].dtype in INTEGERS and self.dtype in INTEGERS else ()
+
+    def index_range(self, inputs: Types) -> tuple[Size, Size] | None:
+        return (0, 1) if inputs[0].dtype == "bool" and self.dtype in INTEGERS else None

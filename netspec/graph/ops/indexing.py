@@ -19,15 +19,48 @@ def require_indices(indices: TensorType) -> None:
 
 @dataclass(frozen=True)
 class Gather(Op):
-    """Rows of a table `[rows, *rest]` by indices of any shape: y `[*indices, *rest]`; 0 <= index < rows."""
+    """Slices of a table `[*before, rows, *rest]` by indices of any shape, `axis` that of the rows.
+
+    y is `[*before, *indices, *rest]`; 0 <= index < rows.
+    """
+
+    axis: int = 0
 
     def infer(self, *inputs: TensorType) -> Types:
         table, indices = inputs
         require_indices(indices)
-        return (TensorType((*indices.shape, *table.shape[1:]), table.dtype),)
+        shape = (*table.shape[: self.axis], *indices.shape, *table.shape[self.axis + 1 :])
+        return (TensorType(shape, table.dtype),)
 
     def index_bounds(self, inputs: Types) -> Mapping[int, Size]:
-        return {1: inputs[0].shape[0]}
+        return {1: inputs[0].shape[self.axis]}
+
+    def moved(self, inputs: Types) -> tuple[int, ...]:
+        return (0,)
+
+
+@dataclass(frozen=True)
+class GatherAlong(Op):
+    """Of x and indices of its rank, y[i, j, k] = x[i, indices[i, j, k], k] for axis 1; 0 <= index < size of `axis`.
+
+    All other sizes of the indices are those of x, or 1 where one index holds for all of that axis.
+    """
+
+    axis: int
+
+    def infer(self, *inputs: TensorType) -> Types:
+        x, indices = inputs
+        require_indices(indices)
+        assert x.rank == indices.rank
+        pairs = [pair for axis, pair in enumerate(zip(x.shape, indices.shape, strict=True)) if axis != self.axis]
+        assert all(count in (size, 1) for size, count in pairs), (x, indices)
+        return (x.with_shape((*x.shape[: self.axis], indices.shape[self.axis], *x.shape[self.axis + 1 :])),)
+
+    def index_bounds(self, inputs: Types) -> Mapping[int, Size]:
+        return {1: inputs[0].shape[self.axis]}
+
+    def moved(self, inputs: Types) -> tuple[int, ...]:
+        return (0,)
 
 
 @dataclass(frozen=True)

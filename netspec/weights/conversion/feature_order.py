@@ -12,16 +12,22 @@ from dataclasses import dataclass
 
 from netspec.graph.dims import Size
 from netspec.graph.graph import Call, Graph, Value
-from netspec.graph.ops import Bernoulli, Constant, Permute, StopGradient, Where
+from netspec.graph.ops import Cast, Constant, Permute, StopGradient, Where
 from netspec.graph.ops.elementwise import Binary, Comparison, Logical, Unary
+from netspec.graph.ops.random import Draw
 from netspec.layers.tensor import Concat, Flatten, Reshape
 
-ELEMENTWISE = (Constant, Unary, StopGradient, Binary, Comparison, Logical, Where, Bernoulli)
+ELEMENTWISE = (Constant, Unary, StopGradient, Binary, Comparison, Logical, Where, Cast, Draw)
 # Layers that read `[batch, channels, *spatial]`, and give the same; those below give `[batch, channels]`.
 SPATIAL = frozenset({"conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"})
 POOLED = frozenset({"global_avg_pool"})
-PER_CHANNEL = frozenset({"batch_norm"})
-OVER_FEATURES = frozenset({"layer_norm", "softmax"})
+# These read what `batch_norm` reads, and give the same.
+PER_CHANNEL = frozenset({"batch_norm", "group_norm", "instance_norm", "prelu"})
+OVER_FEATURES = frozenset({"layer_norm", "rms_norm", "l2_normalize", "softmax", "log_softmax"})
+# Their numbers stay where they are, though their bodies make shapes.
+IN_PLACE = frozenset({"dropout2d", "stochastic_depth"})
+# Of an image the same in either layout, not of features in another order.
+OF_IMAGES = frozenset({"local_response_norm", "glu"})
 NEW_FEATURES = frozenset({"linear", "embedding"})
 
 
@@ -110,7 +116,9 @@ def _keeps_order(call: Call, inputs: Sequence[Order]) -> bool:
     # Images of other ranks do not broadcast there as they do here.
     same_rank = len({value.type.rank for value in call.inputs}) == 1
     elementwise = all(isinstance(node.op, ELEMENTWISE) for node in call.body) and (same_rank or inputs[0] != Image())
-    return elementwise or call.layer.type in PER_CHANNEL | OVER_FEATURES
+    if call.layer.type in OF_IMAGES:
+        return inputs[0] == Image()
+    return elementwise or call.layer.type in PER_CHANNEL | OVER_FEATURES | IN_PLACE
 
 
 def _flattened(call: Call, layer: Flatten) -> Order:

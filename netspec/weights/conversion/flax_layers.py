@@ -24,11 +24,22 @@ KINDS: Mapping[tuple[frozenset[str], int | None], frozenset[str]] = {
     (frozenset({"kernel"}), 2): frozenset({"linear"}),
     (frozenset({"kernel"}), 4): frozenset({"conv2d", "conv_transpose2d"}),
     (frozenset({"mean", "var"}), None): frozenset({"batch_norm"}),
-    (frozenset({"scale"}), None): frozenset({"layer_norm"}),
+    (frozenset({"scale", "bias"}), None): frozenset({"layer_norm", "group_norm", "instance_norm"}),
+    (frozenset({"scale"}), None): frozenset({"layer_norm", "rms_norm"}),
+    (frozenset({"negative_slope"}), None): frozenset({"prelu"}),
     (frozenset({"embedding"}), None): frozenset({"embedding"}),
 }
 # Where the name that linen gives tells more.
-LINEN_KINDS = {"Conv": frozenset({"conv2d"}), "ConvTranspose": frozenset({"conv_transpose2d"})}
+LINEN_KINDS = {
+    "Conv": frozenset({"conv2d"}),
+    "ConvTranspose": frozenset({"conv_transpose2d"}),
+    "LayerNorm": frozenset({"layer_norm"}),
+    "RMSNorm": frozenset({"rms_norm"}),
+    "GroupNorm": frozenset({"group_norm", "instance_norm"}),
+    "InstanceNorm": frozenset({"instance_norm"}),
+}
+# What a role is called there, where that is another name.
+ROLES = {"negative_slope": "slope"}
 
 
 def flax_layers(tree: Mapping[Any, Any]) -> list[SourceLayer]:
@@ -86,7 +97,7 @@ def _weights(path: str, kinds: frozenset[str], arrays: Mapping[str, Array], targ
     if target.type not in kinds:
         raise WeightsError(f"{path} of Flax is no {target.type}")
     if target.type != "conv_transpose2d":
-        return arrays
+        return {ROLES.get(name, name): array for name, array in arrays.items()}
     inputs, outputs, *_ = target.call.params["weight"].shape
     kernel = arrays["kernel"]
     if inputs == outputs and kernel.shape != (1, 1, 1, 1):

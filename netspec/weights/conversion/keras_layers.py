@@ -11,15 +11,18 @@ from netspec.weights.conversion.layer_weights import RECURRENT, SourceLayer, Tar
 from netspec.weights.conversion.process import Foreign
 from netspec.weights.safetensors_file import Array
 
-# Our type by the name that Keras makes of a class.
-KINDS: Mapping[str, str] = {
-    "dense": "linear",
-    "conv2d": "conv2d",
-    "depthwise_conv2d": "depthwise_conv2d",
-    "conv2d_transpose": "conv_transpose2d",
-    "batch_normalization": "batch_norm",
-    "layer_normalization": "layer_norm",
-    "embedding": "embedding",
+# Our types by the name that Keras makes of a class.
+KINDS: Mapping[str, frozenset[str]] = {
+    "dense": frozenset({"linear"}),
+    "conv2d": frozenset({"conv2d"}),
+    "depthwise_conv2d": frozenset({"depthwise_conv2d"}),
+    "conv2d_transpose": frozenset({"conv_transpose2d"}),
+    "batch_normalization": frozenset({"batch_norm"}),
+    "layer_normalization": frozenset({"layer_norm"}),
+    "group_normalization": frozenset({"group_norm", "instance_norm"}),
+    "rms_normalization": frozenset({"rms_norm"}),
+    "p_re_lu": frozenset({"prelu"}),
+    "embedding": frozenset({"embedding"}),
 }
 UNKNOWN_RECURRENT = re.compile(r"(lstm|gru|simple_rnn|rnn|bidirectional|\w+_cell)(_\d+)?")
 
@@ -30,6 +33,10 @@ ORDERS: Mapping[str, Sequence[tuple[str, ...]]] = {
     "conv_transpose2d": (("kernel", "bias"), ("kernel",)),
     "batch_norm": (("scale", "bias", "mean", "var"), ("mean", "var")),
     "layer_norm": (("scale", "bias"),),
+    "group_norm": (("scale", "bias"),),
+    "instance_norm": (("scale", "bias"),),
+    "rms_norm": (("scale",),),
+    "prelu": (("slope",),),
     "embedding": (("embedding",),),
 }
 
@@ -51,16 +58,15 @@ def _layer(path: str, arrays: Sequence[Array], file: Foreign) -> SourceLayer:
         raise WeightsError(f"{file.path}: {path}: {RECURRENT}")
     own_class = re.sub(r"_\d+$", "", parts[-1])
     # An attribute of a class of the user's own is called as the user says: the layer's class is then not told.
-    kind = KINDS.get(own_class)
-    if kind is None and len(parts) > 1 and parts[-2] == "layers":
+    kinds = KINDS.get(own_class, frozenset())
+    if not kinds and len(parts) > 1 and parts[-2] == "layers":
         raise WeightsError(f"{file.path}: {path}: layers of the class {own_class} cannot be converted")
     short = [k for k, part in enumerate(parts) if part != "layers" or k == len(parts) - 1]
     name = ".".join(_called("/".join(parts[: k + 1]), file.layer_names) for k in short)
-    kinds = frozenset({kind} if kind else ())
     place = ".".join(parts[k] for k in short)
     # What Keras counts begins anew in each file: our dense_1 need not be the file's.
-    counted = kind is not None and name.endswith(parts[-1])
-    return SourceLayer(name, place, kinds, partial(_weights, path, kind, arrays), counted)
+    counted = bool(kinds) and name.endswith(parts[-1])
+    return SourceLayer(name, place, kinds, partial(_weights, path, kinds, arrays), counted)
 
 
 def _called(path: str, layer_names: Mapping[str, str]) -> str:
@@ -72,9 +78,9 @@ def _called(path: str, layer_names: Mapping[str, str]) -> str:
     return name.replace("/", ".") if given else parts[-1]
 
 
-def _weights(path: str, kind: str | None, arrays: Sequence[Array], target: TargetLayer) -> Mapping[str, Array]:
+def _weights(path: str, kinds: frozenset[str], arrays: Sequence[Array], target: TargetLayer) -> Mapping[str, Array]:
     type = target.type
-    if kind is not None and kind.removeprefix("depthwise_") != type:
+    if kinds and type not in {kind.removeprefix("depthwise_") for kind in kinds}:
         raise WeightsError(f"{path} of Keras is no {type}")
     for roles in ORDERS.get(type, ()):
         if len(roles) == len(arrays):

@@ -9,9 +9,10 @@ import numpy as np
 
 from netspec.errors import WeightsError
 from netspec.graph.graph import Call
+from netspec.layers.activation import PRelu
 from netspec.layers.convolution import Conv2d
 from netspec.layers.linear import Linear
-from netspec.weights.conversion.feature_order import NEW_FEATURES, Features, Image, Order, Plain, Unknown
+from netspec.weights.conversion.feature_order import NEW_FEATURES, PER_CHANNEL, Features, Image, Order, Plain, Unknown
 from netspec.weights.safetensors_file import Array
 
 RECURRENT = "recurrent layers cannot be converted yet"
@@ -24,8 +25,8 @@ class SourceLayer:
     `name` is what it is called, `path` where it stands (numbered in the order of the layers); `counted` says that the
     name is only a number, which means nothing elsewhere. `kinds` are the types of ours that it may be, as far as it
     tells. `weights` gives its arrays by role for a layer of ours: `kernel` is `[in, out]`, `[*spatial, in / groups,
-    out]`, for a transposed convolution `[*spatial, out, in]`; then `bias`, `scale`, `mean`, `var`, `embedding`. It
-    raises a WeightsError where it cannot be of that type.
+    out]`, for a transposed convolution `[*spatial, out, in]`; then `bias`, `scale`, `mean`, `var`, `embedding`,
+    `slope`. It raises a WeightsError where it cannot be of that type.
     """
 
     name: str
@@ -64,6 +65,10 @@ ROLES: Mapping[str, Mapping[str, str]] = {
     "conv_transpose2d": {"weight": "kernel", "bias": "bias"},
     "batch_norm": {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"},
     "layer_norm": {"weight": "scale", "bias": "bias"},
+    "group_norm": {"weight": "scale", "bias": "bias"},
+    "instance_norm": {"weight": "scale", "bias": "bias"},
+    "rms_norm": {"weight": "scale"},
+    "prelu": {"weight": "slope"},
     "embedding": {"weight": "embedding"},
 }
 
@@ -99,7 +104,9 @@ def converted(source: SourceLayer, target: TargetLayer) -> dict[str, Array]:
 def _check_order(target: TargetLayer) -> None:
     """What stands on images reads an image, what stands on features does not."""
     path, type, order = target.call.path, target.type, target.order
-    spatial = type in CONVOLUTIONS or (type == "batch_norm" and target.call.inputs[0].type.rank > 2)
+    if isinstance(target.call.layer, PRelu) and target.call.layer.shape == "scalar":
+        return  # one number for whatever it reads
+    spatial = type in CONVOLUTIONS or (type in PER_CHANNEL and target.call.inputs[0].type.rank > 2)
     if isinstance(order, Unknown):
         raise WeightsError(
             f"{path}: Keras and Flax put channels last, so {order.where} gives them other features than us, in an "
@@ -110,6 +117,8 @@ def _check_order(target: TargetLayer) -> None:
             f"{path}: what it reads was made of features, so Keras and Flax, which put channels last, have those in "
             "another order; convert the layer that makes them by hand"
         )
+    if type == "group_norm" and isinstance(order, Features):
+        raise WeightsError(f"{path}: Keras and Flax have other features in its groups, as they put channels last")
     if not spatial and order == Image():
         raise WeightsError(f"{path}: {type} of an image has another meaning where channels are last")
 
@@ -118,6 +127,8 @@ def _ours(array: Array, role: str, target: TargetLayer) -> Array:
     order = list(target.order.order) if isinstance(target.order, Features) else None
     if role == "kernel":
         return _kernel(array, order, target)
+    if role == "slope" and array.size == max(array.shape, default=1):
+        array = array.reshape(-1)  # of one axis, the others 1: those that Keras shares
     if target.type in NEW_FEATURES | CONVOLUTIONS:
         return array
     return array[order] if order is not None and array.shape == (len(order),) else array

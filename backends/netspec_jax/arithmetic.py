@@ -1,0 +1,44 @@
+"""Powers, products, cumulative sums, types and random numbers on JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from netspec.graph import ops
+
+
+def power(a: Any, b: Any) -> Any:
+    """jnp.power, whose derivatives are NaN at 0^0, and that by the exponent at negative `a`.
+
+    A whole number as exponent becomes products, and one over them.
+    """
+    if isinstance(b, (int, float)):
+        return jax.lax.integer_pow(a, int(b)) if float(b).is_integer() and abs(b) < 64 else jnp.power(a, b)
+    base = jnp.where((a == 0) & (b == 0), 1, a)
+    return jnp.power(base, jnp.where(a > 0, b, jax.lax.stop_gradient(b)))
+
+
+def cast(x: Any, like: Any = None, *, dtype: str) -> Any:
+    """A float has the type of `like`; int64 is int32 where JAX has no 64-bit numbers."""
+    return x.astype(jax.dtypes.canonicalize_dtype(dtype) if like is None else like.dtype)
+
+
+def argmax(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
+    return jnp.argmax(x, axes[0], keepdims=keepdims)
+
+
+ARITHMETIC: dict[type[ops.Op], Callable[..., Any]] = {
+    ops.Pow: power,
+    ops.Cast: cast,
+    ops.Prod: lambda x, *, axes, keepdims: jnp.prod(x, axes, keepdims=keepdims),
+    ops.Min: lambda x, *, axes, keepdims: jnp.min(x, axes, keepdims=keepdims),
+    ops.ArgMax: argmax,
+    ops.Cumsum: lambda x, *, axis: jnp.cumsum(x, axis),
+    # `key` is bound by the pass, as that of bernoulli.
+    ops.Normal: lambda x, *, key: jax.random.normal(key, x.shape, x.dtype),
+    ops.Uniform: lambda x, *, key: jax.random.uniform(key, x.shape, x.dtype),
+}
