@@ -32,11 +32,6 @@ Lowerings = Mapping[type[Op], Callable[..., Any]]
 Fused = Mapping[type, Callable[..., Any]]
 
 
-CONTROL_GAPS: Mapping[type[Op], str] = dict.fromkeys(
-    (ops.Scan, ops.While, ops.Cond, ops.CustomGradient), "control flow is not lowered yet"
-)
-
-
 class Backend(ABC):
     """A target. One instance stands in each adapter package as `backend` and imports its framework when it compiles.
 

@@ -59,6 +59,13 @@ def custom_gradient(forward: Function, backward: Function, *operands: Tensor) ->
     return results
 
 
+def number(like: Tensor, value: float, dtype: str) -> Tensor:
+    """A number as a tensor of shape [], on the device of `like`; a float of its type."""
+    if dtype != "float":
+        return torch.full((), value, dtype=getattr(torch, dtype), device=like.device)
+    return torch.full((), value, dtype=like.dtype if like.is_floating_point() else None, device=like.device)
+
+
 class _CustomGradient(torch.autograd.Function):
     generate_vmap_rule = True
 

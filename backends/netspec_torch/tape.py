@@ -14,7 +14,7 @@ import torch
 from torch import fx, nn
 
 from netspec.backend import BodyFunction, Fused, Lowerings, run
-from netspec.graph.graph import Body, Graph, Param
+from netspec.graph.graph import Body, Graph, Param, Value
 from netspec.graph.ops import Arange, Array, Cond, CustomGradient, Op, Scan, While
 from netspec_torch import control
 from netspec_torch.source import Text
@@ -91,7 +91,10 @@ class Tape:
             proxy = self._create("get_attr", tensor_at(held.path, isinstance(held, Param)), held.path, (), {})
             self._droppable.append(proxy)
             state[held.path] = proxy
-        self._like = next(iter((*state.values(), *inputs.values())))
+        tensors = [(held.value, state[held.path]) for held in graph.state]
+        tensors += [(entry.value, inputs[entry.name]) for entry in graph.inputs]
+        floats = [proxy for value, proxy in tensors if value.type.dtype == "float"]
+        self._like = next(iter((*floats, *(proxy for _, proxy in tensors))))
 
         def array(**attributes: Any) -> fx.Proxy:
             name = self._constants.name(lowerings[Array](**attributes))
@@ -125,11 +128,21 @@ class Tape:
         sizes = [self.argument(name, droppable=True) for name in names[len(given) : -1]]
         self._sizes = dict(zip(body.sizes, sizes, strict=True))
         self._like = self.argument(names[-1], droppable=True)
-        text = self.finish(body.run(values, self._sizes))
+        results = body.run(values, self._sizes)
+        text = self.finish(self.tensors(results, body.body.outputs))
         self._graph, self._tracer, self._droppable, self._sizes, self._like = outer
         self._texts[len(self._places)] = text
         made = self._create("get_attr", "", word, (), {})
         return made, tuple(read[name] for name in text.arguments[fixed:])
+
+    def tensors(self, given: Iterable[Any], values: Iterable[Value]) -> tuple[fx.Proxy, ...]:
+        """What is given, numbers as tensors of the types of `values`."""
+        return tuple(
+            x
+            if isinstance(x, fx.Proxy)
+            else self._tracer.create_proxy("call_function", control.number, (self._like, x, value.type.dtype), {})
+            for x, value in zip(given, values, strict=True)
+        )
 
     def apply(self, function: Callable[..., Any], arguments: tuple[Any, ...], outputs: int) -> tuple[fx.Proxy, ...]:
         """The call of a function that gives a tuple of `outputs` values."""
@@ -216,6 +229,7 @@ def _scan(
     reverse: bool,
 ) -> tuple[fx.Proxy, ...]:
     own = len(slice_axes) + carried
+    inputs = tape.tensors(inputs, body.body.inputs)
     step, same = tape.function("step", body, inputs, own)
     over, state = inputs[: len(slice_axes)], inputs[len(slice_axes) : own]
     arguments = (step, over, state, same, slice_axes, stack_axes, reverse)
@@ -225,16 +239,19 @@ def _scan(
 def _while(
     tape: Tape, *inputs: Any, body: BodyFunction, carried: int, condition: int, limit: int
 ) -> tuple[fx.Proxy, ...]:
+    inputs = tape.tensors(inputs, body.body.inputs)
     turn, same = tape.function("turn", body, inputs, carried)
     return tape.apply(control.while_loop, (turn, inputs[:carried], same, condition, limit), carried)
 
 
 def _cond(tape: Tape, which: Any, *operands: Any, branches: tuple[BodyFunction, ...]) -> tuple[fx.Proxy, ...]:
+    operands = tape.tensors(operands, branches[0].body.inputs)
     functions = tuple(tape.function("branch", branch, operands, 0) for branch in branches)
     return tape.apply(control.cond, (which, *functions), len(branches[0].body.outputs))
 
 
 def _custom_gradient(tape: Tape, *operands: Any, body: BodyFunction, backward: BodyFunction) -> tuple[fx.Proxy, ...]:
+    operands = tape.tensors(operands, body.body.inputs)
     parts = [("forward", body), ("backward", backward)]
     functions = [tape.function(word, part, part.body.inputs, len(part.body.inputs))[0] for word, part in parts]
     return tape.apply(control.custom_gradient, (*functions, *operands), len(body.body.outputs))

@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from netspec.graph import ops
 from netspec.graph.dims import Size, compare
 from netspec.graph.graph import Call, Graph, Node, Value
+from netspec.graph.ops.control import Control, insert_axis
 
 # What the derivative of a primitive reads. Nothing, where it is the same for all inputs:
 NOTHING = (
@@ -48,6 +49,8 @@ def kept_values(node: Node | Call, with_gradient: set[Value], state: set[Value])
     its inputs where it is no smaller than they are, as fused forms do: batch_norm keeps its input, not the five
     tensors of its size that its body makes.
     """
+    if isinstance(node, Node) and isinstance(node.op, Control):
+        return _kept_by_turns(node, node.op, state)
     body = node.body if isinstance(node, Call) else (node,)
     made = {value: each for each in body for value in each.outputs}
     needed = dict.fromkeys(value for each in body for value in _read_backward(each, with_gradient))
@@ -63,6 +66,24 @@ def kept_values(node: Node | Call, with_gradient: set[Value], state: set[Value])
             else:
                 kept.update(dict.fromkeys(sources))
     kept.update(dict.fromkeys(value for value, sources in small if not kept.keys() >= {*sources}))
+    return list(kept)
+
+
+def _kept_by_turns(node: Node, op: Control, state: set[Value]) -> list[Value]:
+    """What control flow keeps: its inputs and outputs, and of each turn what the layers in its body keep, stacked.
+
+    All floats there count as having a gradient, and all branches as taken: too much rather than too little.
+    """
+    kept = dict.fromkeys(value for value in (*node.inputs, *node.outputs) if value not in state)
+    turns = op.turns(tuple(value.type for value in node.inputs))
+    for part, _ in op.forward_parts():
+        outside = set(part.inputs)
+        floats = {value for inner in part.nodes for value in inner.outputs if value.type.dtype == "float"}
+        for inner in part.nodes:
+            inside = kept_values(inner, floats | outside, state)
+            stacks = [value for value in inside if value not in outside]
+            kept.update(dict.fromkeys(Value(insert_axis(value.type, 0, turns), value.origin) for value in stacks))
+            outside.update(stacks)
     return list(kept)
 
 

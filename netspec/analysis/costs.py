@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from netspec.analysis.sample import sample_sizes
 from netspec.graph.dims import Size, evaluate
 from netspec.graph.graph import Graph, Node
-from netspec.graph.ops import Control
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,9 @@ class ModelCost:
 def count_costs(graph: Graph, dims: Mapping[str, int] | None = None) -> ModelCost:
     """Count one pass of an inference graph over one sample, from the rules of its primitives.
 
-    The symbol `batch` is 1 and other symbols stay open, unless `dims` gives their sizes. Exact: nothing is run.
+    A layer in a loop costs what all turns of it do, of a `while` as many as its limit allows. Each branch has rows of
+    its own, but the model costs the most expensive one. The symbol `batch` is 1 and other symbols stay open, unless
+    `dims` gives their sizes. Exact: nothing is run.
     Raises NetspecError as `sample_sizes` does.
     """
     sizes = sample_sizes(graph, dims)
@@ -66,9 +67,7 @@ def count_costs(graph: Graph, dims: Mapping[str, int] | None = None) -> ModelCos
         )
         for call, steps in graph.calls_and_steps()
     )
-    plain = (node for node in graph.nodes if isinstance(node, Node))
-    between = _cost((node for node in plain if not isinstance(node.op, Control)), sizes)
-    return ModelCost(rows, sum((row.cost for row in rows), between))
+    return ModelCost(rows, _cost(graph.primitives(), sizes))
 
 
 def _cost(nodes: Iterable[Node], sizes: Mapping[str, Size]) -> Cost:

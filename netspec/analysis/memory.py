@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
 from netspec.analysis.sample import sample_sizes
+from netspec.graph.control_flow import reads
 from netspec.graph.dims import Dim, Size, compare, evaluate
 from netspec.graph.flow import path_of
-from netspec.graph.graph import Graph, Value
+from netspec.graph.graph import Call, Graph, Node, Value
+from netspec.graph.ops import Control
 from netspec.graph.types import DType, TensorType
 
 # The model's float type is float32 unless a user asks for another one.
@@ -35,14 +36,13 @@ def activation_memory(graph: Graph, dims: Mapping[str, int] | None = None) -> Ac
     """Count the activations of one sample in an inference graph; `dims` as in `count_costs`.
 
     A value lives from the layer that makes it to the last one that reads it; the model's inputs live from the start,
-    its outputs to the end. What a layer needs inside is not counted, since a backend may run it as one operation. A
-    layer that hands its input on as it is makes nothing; a reshape makes a new value. Raises NetspecError as
-    `sample_sizes` does.
+    its outputs to the end. What a layer needs inside is not counted, since a backend may run it as one operation; of a
+    loop or a branch one turn is, and in `total` all of them. A layer that hands its input on as it is makes nothing; a
+    reshape makes a new value. Raises NetspecError as `sample_sizes` does.
     """
     sizes = sample_sizes(graph, dims)
     known = {held.value for held in graph.state} | {entry.value for entry in graph.inputs}
-    made = dict.fromkeys(value for node in graph.nodes for value in node.outputs if value not in known)
-    total = sum((tensor_bytes(value.type, sizes) for value in made), start=cast(Size, 0))
+    total = _made(graph.nodes, known, 1, sizes)
     return inference_moments(graph, sizes).memory(total)
 
 
@@ -68,9 +68,54 @@ def inference_moments(graph: Graph, sizes: Mapping[str, Size], float_bytes: int 
                 live = live + size
                 last = last_reader.get(value, position)
                 due[last] = due.get(last, 0) + size
-        moments.add(live, path_of(node))
+        for inside in _inside(node, sizes, float_bytes):
+            moments.add(live + inside, path_of(node))
         live = live - due.pop(position, 0)
     return moments
+
+
+def _inside(node: Node | Call, sizes: Mapping[str, Size], float_bytes: int) -> list[Size]:
+    """What control flow needs inside beside its inputs and outputs, at its highest moments; 0 of anything else.
+
+    One turn of one body: a value lives until its last reader, the body's outputs to the end of the turn.
+    """
+    if isinstance(node, Call) or not isinstance(node.op, Control):
+        return [0]
+    moments = Moments()
+    for part, _ in node.op.forward_parts():
+        last = dict.fromkeys(part.outputs, len(part.nodes))
+        for position, inner in enumerate(part.nodes):
+            last.update({value: position for value in inner.inputs if value not in part.outputs})
+        known = {value for each in part.nodes for value in reads(each)} - {v for n in part.nodes for v in n.outputs}
+        due: dict[int, Size] = {}
+        live: Size = 0
+        moments.add(live, "")
+        for position, inner in enumerate(part.nodes):
+            for value in inner.outputs:
+                if value not in known:
+                    known.add(value)
+                    size = tensor_bytes(value.type, sizes, float_bytes)
+                    live = live + size
+                    due[last.get(value, position)] = due.get(last.get(value, position), 0) + size
+            for more in _inside(inner, sizes, float_bytes):
+                moments.add(live + more, "")
+            live = live - due.pop(position, 0)
+    return [live for live, _ in moments.highest]
+
+
+def _made(nodes: Iterable[Node | Call], known: set[Value], times: Size, sizes: Mapping[str, Size]) -> Size:
+    """The bytes of all outputs of layers, of those that a loop runs in every turn."""
+    total: Size = 0
+    for node in nodes:
+        for value in node.outputs:
+            if value not in known:
+                known.add(value)
+                total = total + times * tensor_bytes(value.type, sizes)
+        if not isinstance(node, Call) and isinstance(node.op, Control):
+            turns: Size = evaluate(node.op.turns(tuple(value.type for value in node.inputs)), sizes)
+            for part, _ in node.op.forward_parts():
+                total = total + _made(part.nodes, known | set(part.inputs), times * turns, sizes)
+    return total
 
 
 @dataclass

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel
 
+from netspec.analysis.resolved_control import control_entry
 from netspec.analysis.standalone import standalone
 from netspec.errors import LanguageError, Location
 from netspec.graph.dims import Dim, Size, is_symbol
 from netspec.graph.graph import Call, Graph, Input, Node, Param, Value
-from netspec.graph.ops import Scan
 from netspec.language.names import Glob, check_name, last_match
 from netspec.language.scope import Scope
 from netspec.language.spec import VERSION
@@ -30,13 +30,14 @@ def resolved(inference: Graph, training: Graph) -> Plain:
     Parameters start from what they start from in the graphs. What is frozen there is frozen by its entry, or by
     `freeze` where an entry is frozen in part.
 
-    A scan is a group. Raises LanguageError where a scan is applied once more, or where the paths cannot all be names of
+    Loops and branches are groups, and blocks stay where they have a gradient of their own. Raises LanguageError where a
+    loop or a branch is applied once more, or where the paths cannot all be names of
     one list: one is too long, or two differ only in case.
     """
-    return _Writer(inference, training).spec()
+    return Writer(inference, training).spec()
 
 
-class _Writer:
+class Writer:
     """Names what is read by the pair of values that it is in both modes: of `by_mode` either one is another layer's."""
 
     def __init__(self, inference: Graph, training: Graph) -> None:
@@ -47,6 +48,8 @@ class _Writer:
         self.entered: set[str] = set()  # paths of the layers so far
         self.frozen_whole: set[str] = set()  # paths of those whose entry says what is frozen
         self.scope = Scope()
+        self.depth = 0  # how many bodies are open
+        self.blocks: dict[str, Plain] = {}  # those with a gradient, and the blocks of that
         self.taken = {entry.name for entry in training.inputs} | {call.path for call in training.all_calls()}
 
     def spec(self) -> Plain:
@@ -58,6 +61,7 @@ class _Writer:
             "netspec": VERSION,
             **self.name(),
             "inputs": {entry.name: _input(entry) for entry in self.training.inputs},
+            **({"blocks": self.blocks} if self.blocks else {}),
             "layers": entries,
             "outputs": self.outputs(),
         }
@@ -65,7 +69,7 @@ class _Writer:
         return {**spec, "freeze": freeze} if freeze else spec
 
     def entries(self, ones: Sequence[Node | Call], others: Sequence[Node | Call], around: str = "") -> list[Plain]:
-        """The entries of nodes in both modes; `around` is the path of the scan that they stand in."""
+        """The entries of nodes in both modes; `around` is the path of the body that they stand in."""
         found: list[Plain] = []
         for one, other in zip(ones, others, strict=True):
             if isinstance(one, Call):
@@ -73,37 +77,8 @@ class _Writer:
                 found.append(self.entry(one, other, around))
             else:
                 assert isinstance(other, Node) and not isinstance(other, Call)
-                found.append(self.scan(one, other, around))
+                found.append(control_entry(self, one, other, around))
         return found
-
-    def scan(self, one: Node, other: Node, around: str) -> Plain:
-        """A group that is scanned, its inputs and outputs called anew."""
-        op, in_other = one.op, other.op
-        assert isinstance(op, Scan) and isinstance(in_other, Scan) and one.outputs[0].origin is not None
-        origin = one.outputs[0].origin
-        if any(not call.path.startswith(f"{origin.path}.") or call.path in self.entered for call in _inside(op)):
-            raise LanguageError(
-                f"{origin.path}: a scan that is applied once more: resolve does not write it", origin.location
-            )
-        name = self.claimed(origin.path.removeprefix(f"{around}.") if around else origin.path, origin.location)
-        source = {}
-        for position, (inside, value) in enumerate(zip(op.body.inputs, one.inputs, strict=True)):
-            if inside is not value:  # else it is of the graph around, and seen there by its own name
-                source[f"x{position}"] = self.names[value, other.inputs[position]]
-                self.names[inside, in_other.body.inputs[position]] = f"x{position}"
-        outer, self.scope = self.scope, Scope()
-        layers = self.entries(op.body.nodes, in_other.body.nodes, origin.path)
-        self.scope = outer
-        first_carried = len(op.slice_axes)
-        outputs: Plain = {}
-        for position, pair in enumerate(zip(op.body.outputs, in_other.body.outputs, strict=True)):
-            carried = position < op.carried
-            port = f"x{first_carried + position}" if carried else f"y{position}"
-            outputs[port] = self.names[pair]
-            self.names[one.outputs[position], other.outputs[position]] = f"{name}:{port}"
-        walk = {"over": [f"x{position}" for position in range(first_carried)], "dim": _dim(one, op)}
-        inputs = list(source)
-        return {"name": name, "from": source, "scan": walk, "inputs": inputs, "layers": layers, "outputs": outputs}
 
     def claimed(self, name: str, location: Location | None) -> str:
         """A name that is taken for an entry. Raises LanguageError where it cannot be one."""
@@ -118,7 +93,7 @@ class _Writer:
         shared = path in self.entered
         self.entered.add(path)
         called = path.removeprefix(f"{around}.") if around else path
-        name = self.claimed(self._free_name(called) if shared else called, call.origin.location)
+        name = self.claimed(self.free_name(called) if shared else called, call.origin.location)
         source = self.source(call, other)
         for port, *values in zip(_ports(call), call.outputs, other.outputs, strict=True):
             self.names.setdefault((values[0], values[1]), f"{name}:{port}" if port else name)
@@ -202,32 +177,13 @@ class _Writer:
     def _params(self, call: Call) -> list[tuple[str, Param]]:
         return [(name, self.params[value]) for name, value in call.params.items()]
 
-    def _free_name(self, path: str) -> str:
+    def free_name(self, path: str) -> str:
         """A name for a further application of the layer at `path`."""
         number = 2
         while f"{path}-{number}" in self.taken:
             number += 1
         self.taken.add(f"{path}-{number}")
         return f"{path}-{number}"
-
-
-def _inside(op: Scan) -> Iterator[Call]:
-    """The layers of a scan, and those of scans in it."""
-    for node in op.body.nodes:
-        if isinstance(node, Call):
-            yield node
-        elif isinstance(node.op, Scan):
-            yield from _inside(node.op)
-
-
-def _dim(node: Node, op: Scan) -> int:
-    """The one number that means the axes of all that is sliced and stacked: counted from the front, or from the end."""
-    axes = (*op.slice_axes, *op.stack_axes)
-    if len(set(axes)) == 1:
-        return axes[0]
-    values = (*node.inputs[: len(op.slice_axes)], *node.outputs[op.carried :])
-    (dim,) = {axis - value.type.rank for axis, value in zip(axes, values, strict=True)}
-    return dim
 
 
 def _ports(call: Call) -> list[str]:

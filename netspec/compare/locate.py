@@ -12,9 +12,20 @@ from netspec.compare.case import Case
 from netspec.compare.report import BackendReport, FirstDifference, TensorError
 from netspec.compare.tolerance import Key, Reference, tensors_of
 from netspec.graph.dims import evaluate
-from netspec.graph.graph import Call, Graph, Origin
+from netspec.graph.flow import path_of
+from netspec.graph.graph import Call, Graph, Node, Origin
 from netspec.model import Evaluation
-from netspec.passes.expose import NODE, PROBE, call_names, expose_outputs, node_names, probe, probe_names
+from netspec.passes.expose import (
+    NO_STATE,
+    NODE,
+    PROBE,
+    call_names,
+    expose_outputs,
+    node_names,
+    parameters,
+    probe,
+    probe_names,
+)
 
 Rerun = Callable[[Case], tuple[Reference, Evaluation]]
 WITHOUT_BOUND = float("inf")
@@ -30,7 +41,7 @@ def first_difference(case: Case, report: BackendReport, rerun: Rerun, dtype: str
     if forward is not None:
         return forward
     paths = {held.value: held.path for held in case.graph.state}
-    for call in case.graph.calls():
+    for call in case.graph.all_calls():
         # All that it holds: a call in training may move what it should leave alone.
         for value in (*call.buffers.values(), *call.params.values()):
             error = _reported(report, "buffer", paths[value]) if value in paths else None
@@ -73,10 +84,12 @@ def _backward(case: Case, rerun: Rerun, dtype: str) -> FirstDifference | None:
     return None
 
 
-def _gradient_keys(call: Call, name: str, graph: Graph) -> Iterator[Key]:
+def _gradient_keys(part: Node | Call, name: str, graph: Graph) -> Iterator[Key]:
     paths = {param.value: param.path for param in graph.params}
-    yield from (("gradient", paths[value]) for value in call.params.values())
-    yield from (("gradient", f"input:{probed}") for probed in probe_names(call, name))
+    held = part.params.values() if isinstance(part, Call) else [value for value in part.inputs if value in paths]
+    state = parameters(graph) if isinstance(part, Node) else NO_STATE
+    yield from (("gradient", paths[value]) for value in held)
+    yield from (("gradient", f"input:{probed}") for probed in probe_names(part, name, state))
 
 
 def _changed(case: Case, graph: Graph) -> Case:
@@ -100,8 +113,9 @@ def _reported(report: BackendReport, kind: str, name: str) -> float | None:
     return next((t.error for t in report.tensors if t.kind == kind and t.name == name and not t.agrees), None)
 
 
-def _difference(call: Call, error: float) -> FirstDifference:
-    return FirstDifference(call.path, _place(call.origin), error)
+def _difference(part: Node | Call, error: float) -> FirstDifference:
+    origin = part.origin if isinstance(part, Call) else part.outputs[0].origin
+    return FirstDifference(path_of(part), _place(origin), error)
 
 
 def _place(origin: Origin | None) -> str:

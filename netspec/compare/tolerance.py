@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from netspec.compare.report import TensorError
 from netspec.graph.dims import evaluate
 from netspec.graph.graph import Graph
+from netspec.graph.ops import Control
 from netspec.model import Evaluation
 
 FLOAT64_LIMIT = 1e-10
@@ -137,10 +138,12 @@ def longest_reduction(graph: Graph, sizes: Mapping[str, int]) -> int:
     the output) for each element of that input.
     """
     longest = 1
-    for node in graph.primitives():
+    for node in graph.all_primitives():
         inputs = tuple(value.type for value in node.inputs)
         outputs = tuple(value.type for value in node.outputs)
         longest = max(longest, int(evaluate(node.op.reduction_length(inputs), sizes)))
+        if isinstance(node.op, Control):  # the primitives of its bodies come next
+            continue
         terms = evaluate(node.op.macs(inputs, outputs), sizes) or evaluate(outputs[0].size, sizes)
         # Scalars are the constants of a formula, which no gradient is taken of.
         longest = max([longest, *(int(terms) // int(evaluate(type.size, sizes)) for type in inputs if type.rank)])

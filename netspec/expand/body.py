@@ -193,11 +193,14 @@ class Body:
     def _branch(self, entry: EntrySpec, number: int, frame: Frame, path: str, given: Given | None) -> Branch | None:
         if entry.broken:
             return None
+        self.context.charge(entry.location)
         name = str(number)
         if entry.name is not None:
-            name = check_name(text_of(entry.name, frame.scope, "name"), "a branch", entry.name.location)
+            name = text_of(entry.name, frame.scope, "name")
+            if name == SPLICE and entry.body is not None:  # it adds nothing to the path
+                return self._prepared(entry, frame, path, f"{path}, branch {number}", given)
+            check_name(name, "a branch", entry.name.location)
         inside = f"{path}.{name}" if path else name
-        self.context.charge(entry.location)
         self.context.claim(inside, entry.location)
         label = inside if entry.name is not None else f"{inside} ({self._kind(entry)})"
         return self._prepared(entry, frame, inside, label, given)

@@ -216,7 +216,7 @@ class BodyReader:
         if "else" in parts and "if" not in parts:
             self.mistakes.add("else without if", node.keys["else"])
         if kind == "share":
-            for key in ("init", "tie", "frozen"):
+            for key in ("init", "tie", "frozen", "scan", "while"):
                 if key in parts:
                     self.mistakes.add(f"{key} beside share: the shared entry says it", node.keys[key])
             for key in parts:

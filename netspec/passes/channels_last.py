@@ -17,11 +17,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from netspec.graph.dims import Size
-from netspec.graph.graph import Call, Graph, GraphPair, Node, Origin, Output, Param, Value
+from netspec.graph.graph import Body, Call, Graph, GraphPair, Node, Origin, Output, Param, Value
 from netspec.graph.ops import (
     AdaptiveAveragePool,
     Cast,
     Concat,
+    Control,
     Convolution,
     Cumsum,
     Einsum,
@@ -63,7 +64,7 @@ def channels_last(graph: Graph) -> Graph:
 
 def _kernels(graph: Graph) -> set[str]:
     """The paths of the parameters that a convolution reads as its kernel."""
-    read = {node.inputs[1] for node in graph.primitives() if isinstance(node.op, CONVOLUTIONS)}
+    read = {node.inputs[1] for node in graph.all_primitives() if isinstance(node.op, CONVOLUTIONS)}
     return {param.path for param in graph.params if param.value in read}
 
 
@@ -77,14 +78,18 @@ def _rewrite(graph: Graph, kernels: set[str]) -> Graph:
             root.stored[old.value] = new.value
     for entry in graph.inputs:
         root.canonical[entry.value] = entry.value
-    for node in graph.nodes:
-        if isinstance(node, Call):
-            _rewrite_call(node, root)
-        else:
-            _rewrite_node(node, root)
+    _rewrite_nodes(graph.nodes, root)
     outputs = tuple(Output(output.name, root.as_canonical(output.value)) for output in graph.outputs)
     updates = {path: root.as_canonical(value) for path, value in graph.updates.items()}
     return replace(graph, state=tuple(state), nodes=tuple(root.nodes), outputs=outputs, updates=updates)
+
+
+def _rewrite_nodes(nodes: Iterable[Node | Call], scope: _Scope) -> None:
+    for node in nodes:
+        if isinstance(node, Call):
+            _rewrite_call(node, scope)
+        else:
+            _rewrite_node(node, scope)
 
 
 def to_last(rank: int) -> tuple[int, ...]:
@@ -248,7 +253,9 @@ def _rewrite_body(call: Call, root: _Scope, given: Mapping[Value, tuple[Value, b
 def _rewrite_node(node: Node, scope: _Scope) -> None:
     """Emit `node` in the layout of its inputs where its kind allows, else on canonical inputs."""
     op = node.op
-    if isinstance(op, CONVOLUTIONS):
+    if isinstance(op, Control):
+        _rewrite_control(node, op, scope)
+    elif isinstance(op, CONVOLUTIONS):
         x = scope.as_last(node.inputs[0])
         _emit(scope, node, replace(op, channels_last=True), (x, scope.as_kernel(node.inputs[1])), last=True)
     elif isinstance(op, POOLS):
@@ -291,6 +298,29 @@ def _rewrite_node(node: Node, scope: _Scope) -> None:
             scope.hold(old, new, last=False)
         if isinstance(op, Reshape):
             scope.reshaped[outputs[0]] = scope.reshaped.get(inputs[0], inputs[0])
+
+
+def _rewrite_control(node: Node, op: Control, scope: _Scope) -> None:
+    """Rewrite the bodies. They get and give canonical values, but kernels as they are stored."""
+    read = {value for part in op.parts() for value in part.inputs}
+    kernels = {old: scope.stored[old] for old in node.inputs if old in scope.stored and old in read}
+    given = tuple(kernels[old] if old in kernels else scope.as_canonical(old) for old in node.inputs)
+
+    def rewrite(part: Body) -> Body:
+        inner = _Scope(origin=scope.origin or node.outputs[0].origin)
+        for value in part.inputs:
+            if value in kernels:
+                inner.stored[value] = kernels[value]
+            else:
+                inner.canonical[value] = value
+        _rewrite_nodes(part.nodes, inner)
+        outputs = tuple(inner.as_canonical(value) for value in part.outputs)
+        return Body(tuple(kernels.get(value, value) for value in part.inputs), tuple(inner.nodes), outputs)
+
+    outputs = tuple(Value(old.type, old.origin) for old in node.outputs)
+    scope.nodes.append(Node(op.with_parts(rewrite), given, outputs))
+    for old, new in zip(node.outputs, outputs, strict=True):
+        scope.hold(old, new, last=False)
 
 
 def _emit(scope: _Scope, node: Node, op: Op, inputs: Iterable[Value], last: bool) -> None:

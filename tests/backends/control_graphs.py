@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -119,7 +119,7 @@ class OwnGradient(Layer):
         return (once(x), *product, *stacked)
 
 
-def control() -> GraphPair:
+def control(own_gradient: bool = True) -> GraphPair:
     """Inputs x [batch, time, 2], z [time, 4], long [3, 70], v [batch, 4], go (bool), which (0, 1 or 2)."""
 
     def make(b: Builder) -> Mapping[str, Value]:
@@ -133,8 +133,9 @@ def control() -> GraphPair:
             (Scans(), (x, z, long)),
             (Whiles(), (v, go)),
             (Choices(), (v, go, which)),
-            (OwnGradient(), (v, z)),
         ]
+        if own_gradient:
+            parts.append((OwnGradient(), (v, z)))
         outputs: dict[str, Value] = {}
         for layer, given in parts:
             results = b.call(layer, Entry(Origin(layer.type, None)), given)
@@ -160,7 +161,7 @@ def inputs(batch: int = 2, time: int = 5, go: bool = True, which: int = 0) -> Ar
     }
 
 
-CALLS = (inputs(), inputs(3, 1, False, 1), inputs(1, 7, True, 2))
+CALLS = (inputs(), inputs(go=False, which=1), inputs(3, 1, True, 2))
 
 
 def agree(backend: Backend, tolerance: float = 1e-10) -> None:
@@ -177,3 +178,36 @@ def agree(backend: Backend, tolerance: float = 1e-10) -> None:
             assert set(here) == set(there)
             for name, array in here.items():
                 assert_close(array, there[name], tolerance, 1e-3)
+
+
+# Each step must draw anew: a loop of as many turns as there are steps, and one that stops by itself.
+NOISY = """
+netspec: 1
+inputs: {x: {shape: [batch, time, 50]}}
+layers:
+  - name: steps
+    scan: {over: [slice], dim: 1}
+    inputs: [slice]
+    layers: [{name: drop, type: dropout, p: 0.25}]
+  - {name: zero, type: zeros, shape: []}
+  - {name: ever, type: formula, from: zero, expr: x < 1}
+  - name: turns
+    while: {condition: busy, limit: 9}
+    from: {v: x, busy: ever, n: zero}
+    inputs: [v, busy, n]
+    layers:
+      - {name: drop, type: dropout, p: 0.25, from: v}
+      - {name: next, type: formula, from: n, expr: x + 1}
+      - {name: go, type: formula, from: next, expr: x < 2}
+    outputs: {v: drop, busy: go, n: next}
+outputs: {steps: steps, turns: "turns:v"}
+"""
+
+
+def assert_drawn_anew(steps: np.ndarray[Any, Any], turns: np.ndarray[Any, Any]) -> None:
+    """Of NOISY on ones: no two steps have one mask, and the second turn does not draw what the first drew."""
+    assert set(np.unique(steps)) == {np.float32(0), np.float32(1 / 0.75)}
+    masks = [steps[:, step] for step in range(steps.shape[1])]
+    assert all(not np.array_equal(one, other) for k, one in enumerate(masks) for other in masks[:k])
+    assert abs((steps == 0).mean() - 0.25) < 0.05
+    assert abs((turns == 0).mean() - (1 - 0.75**2)) < 0.06

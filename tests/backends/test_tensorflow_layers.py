@@ -10,7 +10,6 @@ import pytest
 
 import netspec.layers as L
 import netspec_tensorflow
-from netspec.backend import CONTROL_GAPS
 from netspec.graph import ops
 from netspec.graph.builder import Builder, Entry
 from netspec.graph.dims import Size
@@ -192,7 +191,7 @@ def test_a_transposed_matrix_that_leaves_its_layer_is_stored_as_it_is() -> None:
 
 
 def test_every_primitive_has_a_lowering() -> None:
-    assert set(LOWERINGS) == set(ops.PRIMITIVES) - set(CONTROL_GAPS)
+    assert set(LOWERINGS) == set(ops.PRIMITIVES)
 
 
 def test_other_tables_may_be_given() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from netspec.backend import CONTROL_GAPS
 from netspec.graph.ops import PRIMITIVES
 from netspec.layers import LAYERS
 from tests.conformance.table import CASES, SPECS, rows
@@ -52,10 +51,9 @@ def test_fused_forms_are_of_known_layers(backend: str) -> None:
 
 def test_every_layer_and_primitive_occurs_in_the_cases() -> None:
     graphs = [row.spec.graphs.of(row.training) for row in rows()]
-    assert {type(call.layer) for graph in graphs for call in graph.calls()} == set(LAYERS)
-    # No backend runs a scan yet: it has tests of its own, in tests/core/test_scan.py.
-    run = {type(node.op) for graph in graphs for node in graph.primitives()}
-    assert run == set(PRIMITIVES) - set(CONTROL_GAPS)
+    assert {type(call.layer) for graph in graphs for call in graph.all_calls()} == set(LAYERS)
+    run = {type(node.op) for graph in graphs for node in graph.all_primitives()}
+    assert run == set(PRIMITIVES)
 
 
 def test_the_table_has_every_file() -> None:

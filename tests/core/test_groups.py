@@ -217,7 +217,10 @@ def test_entries_of_a_splice_can_be_referred_to_and_clash_with_those_around() ->
         ("{name: g, layers: []}", "layers: expected a list of one layer or more"),
         ("{name: g, layers: [relu], init: {weight: zeros}}", "init: a group has none: write it at a layer"),
         ("{name: g, layers: [relu], tie: {weight: a}}", "tie: a group has none: write it at a layer"),
-        ("{name: g, layers: [relu], type: relu}", "layers beside type: an entry has one of type, layers and share"),
+        (
+            "{name: g, layers: [relu], type: relu}",
+            "layers beside type: an entry has one of type, layers, share, branches",
+        ),
         ('{name: g, layers: [relu], x-y: "$(", description: 3}', ""),
         ("{name: g, layers: [relu], inputs: [a, a]}", "inputs of the group: a twice"),
         ("{name: g, layers: [relu], inputs: [x-a]}", "x-a is no name: a name does not begin with x-"),

@@ -12,8 +12,8 @@ import pytest
 
 from netspec.analysis.counts import count_params
 from netspec.errors import LanguageError
-from netspec.graph.graph import Call, Graph, Node, Param
-from netspec.graph.ops import Scan
+from netspec.graph.graph import Body, Call, Graph, Node, Param
+from netspec.graph.ops import Control
 from netspec.graph.printer import print_graph
 from netspec.language.formatting.document import format_text, format_value
 from netspec.language.reader import read
@@ -202,9 +202,16 @@ def text(graph: Graph) -> str:
 def _spelled_out(node: Node | Call) -> Node | Call:
     if isinstance(node, Call):
         return replace(node, layer=_full(node.layer))
-    assert isinstance(node.op, Scan)
-    body = replace(node.op.body, nodes=tuple(_spelled_out(inner) for inner in node.op.body.nodes))
-    return replace(node, op=replace(node.op, body=body))
+    assert isinstance(node.op, Control)
+    return replace(node, op=node.op.with_parts(_spelled_out_body))
+
+
+def _spelled_out_body(body: Body) -> Body:
+    calls = [
+        inner if isinstance(inner, Node) and not isinstance(inner.op, Control) else _spelled_out(inner)
+        for inner in body.nodes
+    ]
+    return replace(body, nodes=tuple(calls))
 
 
 def _full(layer: Any) -> Any:

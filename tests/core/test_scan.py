@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-import netspec
 from netspec.analysis.costs import count_costs
 from netspec.analysis.counts import count_by_layer, count_params
 from netspec.analysis.index_bounds import index_bounds
@@ -158,11 +157,3 @@ def test_statistics_inside_are_refused_in_training_unless_they_are_frozen() -> N
     assert mistake.startswith("s.yaml:15:9: rnn.next.running_mean would be updated at every step of a scan")
     frozen = spec(text.replace("type: batch_norm", "type: batch_norm, frozen: true"))
     assert len(frozen.graphs.training.nodes) == 1
-
-
-@pytest.mark.parametrize("backend", ["numpy", "torch", "onnx"])
-def test_a_backend_that_does_not_lower_it_says_where_and_why(backend: str) -> None:
-    with pytest.raises(netspec.NetspecError) as caught:
-        netspec.build(spec(TEXT), backend)
-    expected = f"s.yaml:19:5: rnn: backend {backend} has no Scan: control flow is not lowered yet"
-    assert str(caught.value) == expected

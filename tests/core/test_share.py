@@ -140,7 +140,7 @@ outputs: {a: a, b: b}
         ("{share: g, frozen: true}", "frozen beside share: the shared entry says it"),
         ("{share: g, tie: {weight: a}}", "tie beside share: the shared entry says it"),
         ("{share: g, out_features: 3}", "out_features beside share: it has the arguments of the shared entry"),
-        ("{share: g, type: linear}", "share beside type: an entry has one of type, layers and share"),
+        ("{share: g, type: linear}", "share beside type: an entry has one of type, layers, share, branches"),
         ("{share: g, layers: [relu]}", "share beside layers"),
     ],
 )

@@ -104,6 +104,18 @@ def parts() -> dict[str, Schema]:
                 )
             ),
         },
+        "while": {
+            "description": "Run while `condition`, a carried flag, is true, and at most `limit` times.",
+            **or_expression(
+                mapping(
+                    {
+                        "condition": or_expression(ref("name")),
+                        "limit": or_expression({"type": "integer", "minimum": 1, "maximum": 2**31 - 1}),
+                    },
+                    ("condition", "limit"),
+                )
+            ),
+        },
         "frozen": {
             "description": "true: no gradient and fixed statistics; weights: no gradient; false: thawed.",
             **or_expression({"enum": [True, False, "weights"]}),

@@ -24,7 +24,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _ENTRY = {"name": ref("entry_name"), "from": ref("sources"), "if": ref("condition"), "else": ref("reference")}
 _COPIES = {"repeat": ref("count"), "parallel": ref("count")}
-_BODY_ENTRY = {**_ENTRY, "name": ref("body_name"), **_COPIES, "scan": ref("scan"), "frozen": ref("frozen")}
+_LOOPS = {**_COPIES, "scan": ref("scan"), "while": ref("while")}
+_BODY_ENTRY = {**_ENTRY, "name": ref("body_name"), **_LOOPS, "frozen": ref("frozen")}
 _BODY = {"let": ref("let"), "layers": ref("layers"), "outputs": ref("outputs")}
 
 Blocks = Mapping[str, BlockSpec]
@@ -118,7 +119,9 @@ def _needs_a_body() -> Schema:
 
 def _block() -> Schema:
     params = names(True, "argument", description="The block's parameters with their defaults; null: must be given.")
-    return mapping({"params": params, "inputs": ref("free_inputs"), **_BODY}, ("layers",))
+    gradient = {"description": "The block that says what flows back through this one.", **ref("block_name")}
+    parts_of_a_block = {"params": params, "inputs": ref("free_inputs"), "gradient": gradient, **_BODY}
+    return {**mapping(parts_of_a_block, ("layers",)), "dependentRequired": {"gradient": ["inputs"]}}
 
 
 def _entry(blocks: Blocks | None) -> Schema:
@@ -138,6 +141,7 @@ def _entry(blocks: Blocks | None) -> Schema:
             _computed_type(),
             _group(),
             _share(),
+            _branches(),
         ]
     }
 
@@ -179,7 +183,7 @@ def _source(layer: type[Layer]) -> Schema | None:
 
 def _open_block() -> Schema:
     """A block that is not known: its arguments are open."""
-    refused = dict.fromkeys(("init", "tie", "layers", "share"), False)
+    refused = dict.fromkeys(("init", "tie", "layers", "share", "branches", "cond"), False)
     properties = {"type": ref("block_name"), **_BODY_ENTRY, **refused}
     return {"title": "a block", "type": "object", "properties": properties, "required": ["type"], **_rules(LOOPS)}
 
@@ -196,7 +200,7 @@ def _block_entry(name: str, block: BlockSpec) -> Schema:
 
 def _computed_type() -> Schema:
     """An entry whose type is an expression: its fields are those of whatever that gives."""
-    refused = dict.fromkeys(("layers", "share"), False)
+    refused = dict.fromkeys(("layers", "share", "branches", "cond"), False)
     properties = {"type": EXPRESSION, **_BODY_ENTRY, "tie": ref("tie"), **refused}
     title = "a type by expression"
     return {"title": title, "type": "object", "properties": properties, "required": ["type"], **_rules(LOOPS)}
@@ -207,14 +211,28 @@ def _group() -> Schema:
     group = mapping({**_BODY_ENTRY, **inside}, ("layers",), title="a group", description="Layers in place.")
     splices = {"required": ["name"], "properties": {"name": {"const": "."}}}
     plain = {"not": {"anyOf": [{"required": [key]} for key in ("inputs", "let", "outputs")]}}
-    repeated = {"properties": {"parallel": False, "scan": False}}
+    repeated = {"properties": {"parallel": False, "scan": False, "while": False}}
     return {**group, **_rules(LOOPS), "if": {"allOf": [splices, plain]}, "then": repeated}
 
 
 def _share() -> Schema:
-    properties = {"share": ref("reference"), **_ENTRY, **_COPIES, "scan": ref("scan")}
+    properties = {"share": ref("reference"), **_ENTRY, **_COPIES}
     share = mapping(properties, ("share",), title="share", description="The entry of this name above once more.")
-    return {**share, **_rules(LOOPS)}
+    return {**share, **_rules(tuple(_COPIES))}
+
+
+def _branches() -> Schema:
+    refused = dict.fromkeys(("from", "if", "else", "share", "branches", *LOOPS), False)
+    branch = {"allOf": [ref("entry"), {"properties": refused}]}
+    properties = {
+        "branches": {"description": "One of them runs.", "type": "array", "items": branch, "minItems": 2},
+        "cond": {"description": "A bool (false: the first branch) or an integer, of shape [].", **ref("reference")},
+        **_ENTRY,
+        "frozen": ref("frozen"),
+    }
+    described = "One of several entries, which a value of the call chooses."
+    entry = mapping(properties, ("branches", "cond"), title="branches", description=described)
+    return {**entry, "dependentRequired": {"else": ["if"]}}
 
 
 def _rules(loops: Iterable[str]) -> Schema:
@@ -292,7 +310,7 @@ def _complete(missing: Mapping[str, tuple[str, ...]]) -> dict[str, Schema]:
         rules.append({"if": applies, "then": {"required": list(fields)}})
     return {
         "complete_layers": {"items": ref("complete_entry")},
-        "complete_entry": {"allOf": rules, "properties": {"layers": ref("complete_layers")}},
+        "complete_entry": {"allOf": rules, "properties": dict.fromkeys(("layers", "branches"), ref("complete_layers"))},
     }
 
 
