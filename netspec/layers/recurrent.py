@@ -121,7 +121,7 @@ class _Gru(_Recurrent):
         return new + z * (h - new)
 
 
-class _Step(_Recurrent):
+class CellLayer(_Recurrent):
     """One step of a recurrent layer."""
 
     def step(self, b: Builder, x: Value, *state: Value) -> tuple[Value, ...]:
@@ -132,7 +132,7 @@ class _Step(_Recurrent):
         return self.cell(b, x, state, self.weights(b, x.shape[1]))
 
 
-class RnnCell(_Step, _Rnn):
+class RnnCell(CellLayer, _Rnn):
     """`h' = tanh(x W_ih^T + b_ih + h W_hh^T + b_hh)`: x `[batch, in]`, h and h' `[batch, hidden]` (Elman 1990).
 
     weight_ih is `[hidden, in]`, weight_hh `[hidden, hidden]`; with `recurrent_bias: false` there is no bias_hh.
@@ -145,7 +145,7 @@ class RnnCell(_Step, _Rnn):
         return self.step(b, x, h)[0]
 
 
-class LstmCell(_Step, _Lstm):
+class LstmCell(CellLayer, _Lstm):
     """`c' = f c + i g`, `h' = o tanh(c')`: one step of lstm, x `[batch, in]`, h and c `[batch, hidden]`.
 
     Gates i, f, g, o as in lstm; the port `h` is h', the port `c` c' (Hochreiter, Schmidhuber 1997; Gers et al. 2000).
@@ -158,7 +158,7 @@ class LstmCell(_Step, _Lstm):
         return self.step(b, x, h, c)
 
 
-class GruCell(_Step, _Gru):
+class GruCell(CellLayer, _Gru):
     """`h' = (1 - z) n + z h`: one step of gru, x `[batch, in]`, h and h' `[batch, hidden]` (Cho et al. 2014)."""
 
     type: Literal["gru_cell"] = "gru_cell"

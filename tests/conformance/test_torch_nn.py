@@ -23,6 +23,8 @@ from tests.conformance.test_torch_arithmetic import JUDGED as ARITHMETIC
 from tests.conformance.test_torch_attention import JUDGED_TYPES as ATTENTION
 from tests.conformance.test_torch_movement import JUDGED as MOVEMENT
 from tests.conformance.test_torch_normalization import JUDGED as NORMALIZATION
+from tests.conformance.test_torch_recurrent import CELLS
+from tests.conformance.test_torch_recurrent import JUDGED as SEQUENCES
 from tests.conformance.test_torch_tensor_layers import JUDGED as TENSOR_LAYERS
 
 
@@ -231,6 +233,6 @@ def test_embedding_means_what_torch_means() -> None:
 def test_every_layer_is_judged() -> None:
     judged = {each.type for each in (*JUDGED.values(), *ACTIVATIONS.values(), *NORMALIZATION.values())}
     elsewhere = {"embedding", "formula", *ATTENTION}  # in tests of their own
-    elsewhere |= {name.partition("-")[0] for name in (*TENSOR_LAYERS, *MOVEMENT, *ARITHMETIC)}
+    elsewhere |= {name.partition("-")[0] for name in (*TENSOR_LAYERS, *MOVEMENT, *ARITHMETIC, *SEQUENCES, *CELLS)}
     drawn = {"random_normal", "random_uniform"}  # in tests/backends/test_random.py: no two draws are alike
     assert judged | elsewhere | drawn == set(LAYER_TYPES)
