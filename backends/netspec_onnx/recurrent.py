@@ -41,7 +41,7 @@ def _sequence(
         while inputs[-1] is None:
             inputs.pop()
         outputs = tape.ops(_WORDS[type(layer)], 1 + layer.states, *inputs, **_attributes(layer))
-        last.append(outputs[1:])
+        last.append(tuple(_kept(tape, *pair, ends) for pair in zip(outputs[1:], first, strict=False)))
         y = tape.op("Transpose", outputs[0], perm=(0, 2, 1, 3))
         y = tape.op("Reshape", y, tape.integers([0, 0, count * layer.hidden_size]), allowzero=0)
     states = [tape.op("Concat", *held, axis=0) for held in zip(*last, strict=True)]
@@ -85,6 +85,14 @@ def _matrices(
     zeros = tape.constant(np.zeros((len(suffixes), len(order))), "float")
     second = each("bias_hh") if layer.recurrent_bias else zeros
     return each("weight_ih"), each("weight_hh"), tape.op("Concat", each("bias_ih"), second, axis=1)
+
+
+def _kept(tape: Tape, last: ir.Value, first: ir.Value | None, ends: ir.Value | None) -> ir.Value:
+    """The last state; of an empty sequence the first, in the place of which onnxruntime gives zeros."""
+    if first is None or ends is None:
+        return last
+    empty = tape.op("Equal", ends, tape.constant(np.int32(0), "int32"))
+    return tape.op("Where", tape.op("Unsqueeze", empty, tape.integers([1])), first, last)
 
 
 def _rows(tape: Tape, state: ir.Value, start: int, count: int) -> ir.Value:
