@@ -69,8 +69,8 @@ class _Recurrent(Layer):
 
     def split(self, b: Builder, sums: Value) -> list[Value]:
         """The parts `[batch, hidden]` of each gate, in torch's order."""
-        parts = b.reshape(sums, (sums.shape[0], self.gates, self.hidden_size))
-        return [b.select(parts, 1, gate) for gate in range(self.gates)]
+        size = self.hidden_size
+        return [b.slice(sums, 1, gate * size, (gate + 1) * size) for gate in range(self.gates)]
 
 
 class _Rnn(_Recurrent):
