@@ -6,7 +6,7 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test test-thorough test-zoo fuzz lint bench bench-core format clean
+.PHONY: help demo test test-thorough test-zoo layers fuzz lint bench bench-core format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,10 @@ test-thorough: $(INSTALLED) ## run what takes too long for every run: the other 
 
 test-zoo: $(INSTALLED) ## run every model of the zoo on every backend, against torchvision's logits
 	@$(BIN)/pytest -m "not thorough" tests/zoo
+
+layers: $(INSTALLED) ## write anew what docs/layers.md says of each layer, after the conformance suite
+	@NETSPEC_WRITE_SUPPORT=1 $(BIN)/pytest -q tests/conformance/test_agreement.py
+	@$(BIN)/netspec layers --format markdown > docs/layers.md
 
 SECONDS_EACH ?= 60
 fuzz: $(INSTALLED) ## fuzz the readers with atheris: make fuzz SECONDS_EACH=600

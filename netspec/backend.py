@@ -154,7 +154,8 @@ def _load(point: importlib.metadata.EntryPoint) -> Backend:
         loaded = point.load()
     except (ImportError, AttributeError) as error:
         raise BackendError(f"backend {point.name} cannot be loaded from {point.value}: {error}") from error
-    assert isinstance(loaded, Backend), f"{point.value} is no Backend"
+    if not isinstance(loaded, Backend):
+        raise BackendError(f"backend {point.name}: {point.value} is no instance of netspec.backend.Backend")
     return loaded
 
 

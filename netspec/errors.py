@@ -167,9 +167,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     words = sorted(known)
     if left is not None:
         _comparisons_left.set(max(0, left - 2 * len(words) - 1))
+    lower = {name.lower(): name for name in words}
+    if word.lower() in lower:  # Relu is relu, though elu differs by as many letters
+        return f"; did you mean {lower[word.lower()]}?"
     close = difflib.get_close_matches(word[:128], words, n=1)
     if not close:
-        lower = {name.lower(): name for name in words}
         close = [lower[name] for name in difflib.get_close_matches(word[:128].lower(), lower, n=1)]
     return f"; did you mean {close[0]}?" if close else ""
 

@@ -34,7 +34,7 @@ def scan(
 
 
 def while_loop(*inputs: Any, body: Body, carried: int, condition: int, limit: int) -> Values:
-    """lax.while_loop; where derivatives are asked for, a scan of `limit` steps, of which those after the end do nothing.
+    """lax.while_loop; where derivatives are asked for, a scan of `limit` steps, of which those after the end are empty.
 
     JAX has no reverse mode through a loop of unknown length. Memory for the derivatives is that of `limit` steps.
     """
@@ -57,13 +57,13 @@ def while_loop(*inputs: Any, body: Body, carried: int, condition: int, limit: in
 
     either = jax.custom_jvp(loop)
     either.defjvp(lambda primals, tangents: jax.jvp(bounded, primals, tangents))
-    return either(firsts, same)  # type: ignore[no-any-return]
+    return either(firsts, same)
 
 
 def cond(which: Any, *operands: Any, branches: tuple[Body, ...]) -> Values:
     """lax.cond or lax.switch; under vmap over `which` all branches run. A number out of range means the nearest."""
     forms = [lambda *operands, branch=branch: _arrays(branch(*operands)) for branch in branches]
-    return lax.switch(jnp.asarray(which, jnp.int32), forms, *_arrays(operands))  # type: ignore[no-any-return]
+    return lax.switch(jnp.asarray(which, jnp.int32), forms, *_arrays(operands))
 
 
 def custom_gradient(*operands: Any, body: Body, backward: Body) -> Values:
@@ -86,7 +86,7 @@ def custom_gradient(*operands: Any, body: Body, backward: Body) -> Values:
 
     function = jax.custom_vjp(lambda *operands: _arrays(body(*operands)))
     function.defvjp(forward, back)
-    return function(*_arrays(operands))  # type: ignore[no-any-return]
+    return function(*_arrays(operands))
 
 
 def _split(inputs: Values, first: int, second: int) -> tuple[Values, Values, Values]:

@@ -21,7 +21,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from netspec.graph.ops.products import Pairs, SamePadding, same_pairs, window_size
-from netspec_jax.windows import shifted, window_counts
+from netspec_jax.windows import pad, shifted, window_counts
 
 # A gradient by patches pays up to this many bytes of them; above that they cost more in memory than they save.
 MAX_PATCH_BYTES = 16 << 20
@@ -74,7 +74,29 @@ def _dense(x: Any, weight: Any, window: Window) -> Any:
     kernel = weight.shape[:-2]
     if math.prod(kernel) == 1 or _exceeds(kernel, x.shape[1:-1]):
         return _by_patches(x, weight, window)
+    if len(kernel) == 3:
+        return _by_slices(x, weight, window)
     return _dense_native(x, weight, window)
+
+
+def _by_slices(x: Any, weight: Any, window: Window) -> Any:
+    """The sum over the kernel's slices of a convolution of images with each: XLA has no fast one of volumes.
+
+    3x3x3 from 16 to 32 channels of 16x16x16 with stride 2: 0.25 of the time, and 0.04 with the gradient; with stride 1
+    from 16 to 16: 0.07 and 0.13. Patches of whole volumes take 0.5 to 9 times as long as this, and 27 times the memory.
+    """
+    (step, *steps), (border, *borders), (spread, *spreads) = window
+    padded = pad(x, (border, *((0, 0) for _ in borders)), 0.0)
+    taps = weight.shape[0]
+    (count,) = window_counts(x.shape[1:2], (taps,), (step,), (border,), (spread,))
+    images = Window(tuple(steps), tuple(borders), tuple(spreads))
+    parts = []
+    for tap in range(taps):
+        start = tap * spread
+        met = lax.slice_in_dim(padded, start, start + (count - 1) * step + 1, step, axis=1)
+        parts.append(_dense(met.reshape(-1, *met.shape[2:]), weight[tap], images))
+    y = sum(parts[1:], start=parts[0])
+    return y.reshape(x.shape[0], count, *y.shape[1:])
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))

@@ -16,7 +16,7 @@ from netspec_jax.arithmetic import ARITHMETIC
 from netspec_jax.control import CONTROL
 from netspec_jax.convolution import convolution
 from netspec_jax.movement import MOVEMENT
-from netspec_jax.pooling import adaptive_average_pool, average_pool, max_pool
+from netspec_jax.pooling import adaptive_average_pool, adaptive_max_pool, average_pool, max_pool
 from netspec_jax.transposed_convolution import transposed_convolution
 from netspec_jax.waves import sin_cos
 
@@ -131,6 +131,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.MaxPool: max_pool,
     ops.AveragePool: average_pool,
     ops.AdaptiveAveragePool: adaptive_average_pool,
+    ops.AdaptiveMaxPool: adaptive_max_pool,
     ops.Sum: lambda x, *, axes, keepdims: jnp.sum(x, axes, keepdims=keepdims),
     ops.Mean: lambda x, *, axes, keepdims: jnp.mean(x, axes, keepdims=keepdims),
     ops.Max: lambda x, *, axes, keepdims: jnp.max(x, axes, keepdims=keepdims),

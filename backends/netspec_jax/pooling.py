@@ -37,10 +37,41 @@ def channels_first(form: Callable[..., Any]) -> Callable[..., Any]:
 
 @channels_first
 def max_pool(x: Any, *, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: Pairs) -> Any:
-    """The largest number of each window; the gradient goes to the first of equals."""
-    if math.prod(kernel_size) > MAX_PLACES:
-        return _window(x, -math.inf, lax.max, kernel_size, stride, padding)
-    return _largest(x, kernel_size, stride, padding)
+    """The largest number of each window; the gradient goes to the first of equals.
+
+    A large window goes one dimension after the other: the first of equals in row-major order is also found so, if the
+    last dimension goes first.
+    """
+    if math.prod(kernel_size) <= MAX_PLACES:
+        return _largest(x, kernel_size, stride, padding)
+    for axis in reversed(range(len(stride))):
+        x = _largest_along(x, axis, kernel_size, stride, padding)
+    return x
+
+
+def _largest_along(x: Any, axis: int, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: Pairs) -> Any:
+    """Maxima of windows along one dimension alone."""
+    kernel, step, pads = kernel_size[axis], stride[axis], padding[axis]
+    if kernel == step == 1:
+        return x
+    before, behind = [1] * axis, [1] * (len(stride) - axis - 1)
+    border = tuple(pads if each == axis else (0, 0) for each in range(len(stride)))
+    if kernel <= MAX_PLACES:
+        return _largest(x, (*before, kernel, *behind), (*before, step, *behind), border)
+    starts = range(0, x.shape[axis + 1] + sum(pads) - kernel + 1, step)
+    if len(starts) > MAX_PLACES:
+        return _window(x, -math.inf, lax.max, (*before, kernel, *behind), (*before, step, *behind), border)
+    padded = pad(x, border, -math.inf)
+    windows = (lax.slice_in_dim(padded, start, start + kernel, axis=axis + 1) for start in starts)
+    return jnp.concatenate([_first_largest(window, axis + 1) for window in windows], axis + 1)
+
+
+def _first_largest(x: Any, axis: int) -> Any:
+    """The maximum over one axis, which stays as 1; the gradient goes to the first of equals."""
+    if x.shape[axis] == 1:
+        return x
+    places = lax.broadcasted_iota(jnp.int32, x.shape, axis)
+    return jnp.sum(jnp.where(places == jnp.argmax(x, axis, keepdims=True), x, 0), axis, keepdims=True)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
@@ -111,6 +142,25 @@ def adaptive_average_pool(x: Any, *, input_size: tuple[int, ...], output_size: t
             ]
             x = jnp.concatenate(means, axis)
     return x
+
+
+@channels_first
+def adaptive_max_pool(x: Any, *, input_size: tuple[int | None, ...], output_size: tuple[int, ...]) -> Any:
+    """Maxima of segments, then of those of each bin, as adaptive_average_pool; the last dimension goes first."""
+    for axis, count in reversed([*enumerate(output_size, start=1)]):
+        size = x.shape[axis]
+        if size != count:
+            edges = borders(size, count)
+            parts = lax.split(x, [end - start for start, end in itertools.pairwise(edges)], axis)
+            found = dict(zip(edges, (_first_largest(part, axis) for part in parts), strict=False))
+            maxima = [[found[edge] for edge in edges if start <= edge < end] for start, end in bins(size, count)]
+            x = jnp.concatenate([functools.reduce(_first_of_two, each) for each in maxima], axis)
+    return x
+
+
+def _first_of_two(a: Any, b: Any) -> Any:
+    """The larger; a, and its gradient, where they are equal."""
+    return jnp.where(b > a, b, a)
 
 
 def _sum(x: Any, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: Pairs) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from netspec.graph import ops
 from netspec_numpy import control, indexing
 from netspec_numpy.arithmetic import ARITHMETIC
-from netspec_numpy.bins import adaptive_average_pool
+from netspec_numpy.bins import adaptive_average_pool, adaptive_max_pool
 from netspec_numpy.convolution import convolution, transposed_convolution
 from netspec_numpy.movement import MOVEMENT
 from netspec_numpy.pooling import average_pool, max_pool
@@ -132,6 +132,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.MaxPool: max_pool,
     ops.AveragePool: average_pool,
     ops.AdaptiveAveragePool: adaptive_average_pool,
+    ops.AdaptiveMaxPool: adaptive_max_pool,
     ops.Sum: _sum,
     ops.Mean: _mean,
     ops.Max: _max,

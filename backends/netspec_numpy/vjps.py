@@ -16,7 +16,7 @@ import numpy as np
 from netspec.graph import ops
 from netspec_numpy import control, indexing
 from netspec_numpy.arithmetic import ARITHMETIC_VJPS, over, unbroadcast
-from netspec_numpy.bins import adaptive_average_pool_vjp
+from netspec_numpy.bins import adaptive_average_pool_vjp, adaptive_max_pool_vjp
 from netspec_numpy.convolution import convolution_vjp, transposed_convolution_vjp
 from netspec_numpy.movement import MOVEMENT_VJPS
 from netspec_numpy.pooling import average_pool_vjp, max_pool_vjp
@@ -177,6 +177,10 @@ def _adaptive_average_pool(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: An
     return (adaptive_average_pool_vjp(dys[0], **attributes),)
 
 
+def _adaptive_max_pool(dys: Arrays, xs: Arrays, ys: Arrays, **attributes: Any) -> Cotangents:
+    return (adaptive_max_pool_vjp(dys[0], xs[0], **attributes),)
+
+
 def _sum(dys: Arrays, xs: Arrays, ys: Arrays, axes: tuple[int, ...], keepdims: bool) -> Cotangents:
     (dy,), (x,) = dys, xs
     return (np.broadcast_to(over(dy, x, axes), x.shape),)
@@ -242,6 +246,7 @@ VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
     ops.MaxPool: _max_pool,
     ops.AveragePool: _average_pool,
     ops.AdaptiveAveragePool: _adaptive_average_pool,
+    ops.AdaptiveMaxPool: _adaptive_max_pool,
     ops.Sum: _sum,
     ops.Mean: _mean,
     ops.Reshape: _reshape,

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from netspec.backend import BodyFunction
 from netspec.graph import ops
+from netspec.graph.graph import Origin
 from netspec.graph.ops.base import Op
 from netspec.graph.types import TensorType
 from netspec_onnx.tape import Tape
@@ -33,7 +34,9 @@ def scan(
     types = body.body.input_types
     slices = tuple(tape.value("slice", type) for type in types[:count])
     carry = tuple(tape.value("carried", type) for type in types[count : count + carried])
-    step = tape.graph("step", (*carry, *slices), lambda: body(*slices, *carry, *same), body.body.output_types)
+    step = tape.graph(
+        "step", (*carry, *slices), lambda: body(*slices, *carry, *same), body.body.output_types, _origin(tape, body)
+    )
     attributes: dict[str, object] = {
         "body": step,
         "num_scan_inputs": count,
@@ -43,7 +46,6 @@ def scan(
     if stack_axes:
         attributes["scan_output_axes"] = stack_axes
         attributes["scan_output_directions"] = [int(reverse)] * len(stack_axes)
-    _enter(tape, body)
     return tape.ops("Scan", carried + len(stack_axes), *firsts, *walked, **attributes)
 
 
@@ -58,8 +60,7 @@ def while_loop(tape: Tape, *inputs: ir.Value, body: BodyFunction, carried: int, 
         results = body(*carry, *same)
         return (results[condition], *results)
 
-    step_graph = tape.graph("step", (turn, goes_on, *carry), step, (types[condition], *types))
-    _enter(tape, body)
+    step_graph = tape.graph("step", (turn, goes_on, *carry), step, (types[condition], *types), _origin(tape, body))
     return tape.ops("Loop", carried, tape.constant(limit, "int64"), firsts[condition], *firsts, body=step_graph)
 
 
@@ -84,12 +85,11 @@ def _choice(tape: Tape, number: ir.Value, operands: Values, branches: Sequence[B
 def _if(
     tape: Tape, chosen: ir.Value, operands: Values, branch: BodyFunction, otherwise: Callable[[], Values]
 ) -> Values:
-    types = branch.body.output_types
+    types, origin = branch.body.output_types, _origin(tape, branch)
     branches = {
-        "then_branch": tape.graph("then", (), lambda: branch(*operands), types),
-        "else_branch": tape.graph("else", (), otherwise, types),
+        "then_branch": tape.graph("then", (), lambda: branch(*operands), types, origin),
+        "else_branch": tape.graph("else", (), otherwise, types, origin),
     }
-    _enter(tape, branch)
     return tape.ops("If", len(types), chosen, **branches)
 
 
@@ -98,11 +98,9 @@ def custom_gradient(tape: Tape, *operands: ir.Value, body: BodyFunction, backwar
     return body(*operands)
 
 
-def _enter(tape: Tape, body: BodyFunction) -> None:
-    """The node that runs `body` belongs to the entry that its inputs belong to, not to the last layer in it."""
-    origin = body.body.inputs[0].origin if body.body.inputs else tape.origin
-    if origin != tape.origin:
-        tape.enter(origin)
+def _origin(tape: Tape, body: BodyFunction) -> Origin | None:
+    """The entry that a node with this body belongs to: that of the body's inputs."""
+    return body.body.inputs[0].origin if body.body.inputs else tape.origin
 
 
 CONTROL: Mapping[type[Op], Callable[..., Values]] = {

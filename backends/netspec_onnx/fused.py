@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import onnx_ir as ir
@@ -9,18 +10,27 @@ import onnx_ir as ir
 from netspec.backend import Fused
 from netspec.graph.ops import Convolution, TransposedConvolution
 from netspec.graph.types import normal_axis
-from netspec.layers.base import pair
-from netspec.layers.convolution import Conv2d, ConvTranspose2d
+from netspec.layers.base import per_axis
+from netspec.layers.convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from netspec.layers.linear import Embedding, Linear
-from netspec.layers.pooling import AdaptiveAvgPool2d, GlobalAvgPool
+from netspec.layers.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    GlobalAvgPool,
+    GlobalMaxPool,
+)
 from netspec.layers.tensor import Flatten
 from netspec_onnx.activations import ACTIVATIONS
 from netspec_onnx.arithmetic import ARITHMETIC_FUSED
 from netspec_onnx.fused_movement import MOVEMENT
-from netspec_onnx.lowerings import convolution, transposed_convolution
 from netspec_onnx.normalization import NORMALIZATION
 from netspec_onnx.recurrent import RECURRENT
 from netspec_onnx.tape import Tape
+from netspec_onnx.windows import convolution, transposed_convolution
 
 Call = Any  # a netspec.graph.graph.Call whose layer is of the class that the form stands for
 
@@ -34,12 +44,12 @@ def _linear(tape: Tape, call: Call, x: ir.Value, weight: ir.Value, bias: ir.Valu
     return tape.op("Gemm", *inputs, alpha=1.0, beta=1.0, transA=0, transB=transposed)
 
 
-def _conv2d(tape: Tape, call: Call, x: ir.Value, weight: ir.Value, bias: ir.Value | None = None) -> Any:
+def _conv(tape: Tape, call: Call, x: ir.Value, weight: ir.Value, bias: ir.Value | None = None) -> Any:
     (op,) = (node.op for node in call.body if isinstance(node.op, Convolution))
     return convolution(tape, x, weight, bias, **vars(op))
 
 
-def _conv_transpose2d(tape: Tape, call: Call, x: ir.Value, weight: ir.Value, bias: ir.Value | None = None) -> Any:
+def _conv_transpose(tape: Tape, call: Call, x: ir.Value, weight: ir.Value, bias: ir.Value | None = None) -> Any:
     (op,) = (node.op for node in call.body if isinstance(node.op, TransposedConvolution))
     if any(-end >= step for (_, end), step in zip(op.padding, op.stride, strict=True)):
         return NotImplemented
@@ -55,8 +65,18 @@ def _global_avg_pool(tape: Tape, call: Call, x: ir.Value) -> Any:
     return tape.op("Flatten", tape.op("GlobalAveragePool", x), axis=1)
 
 
-def _adaptive_avg_pool2d(tape: Tape, call: Call, x: ir.Value) -> Any:
-    return tape.op("GlobalAveragePool", x) if pair(call.layer.output_size) == (1, 1) else NotImplemented
+def _global_max_pool(tape: Tape, call: Call, x: ir.Value) -> Any:
+    return tape.op("Flatten", tape.op("GlobalMaxPool", x), axis=1)
+
+
+def _adaptive(global_pool: str) -> Callable[..., Any]:
+    """ONNX has one bin along each dimension."""
+
+    def pool(tape: Tape, call: Call, x: ir.Value) -> Any:
+        one = set(per_axis(call.layer.output_size, 1)) == {1}
+        return tape.op(global_pool, x) if one else NotImplemented
+
+    return pool
 
 
 def _flatten(tape: Tape, call: Call, x: ir.Value) -> Any:
@@ -70,13 +90,15 @@ def _flatten(tape: Tape, call: Call, x: ir.Value) -> Any:
 FUSED: Fused = {
     **ARITHMETIC_FUSED,
     Linear: _linear,
-    Conv2d: _conv2d,
-    ConvTranspose2d: _conv_transpose2d,
+    **dict.fromkeys((Conv1d, Conv2d, Conv3d), _conv),
+    **dict.fromkeys((ConvTranspose1d, ConvTranspose2d, ConvTranspose3d), _conv_transpose),
     **NORMALIZATION,
     **ACTIVATIONS,
     Embedding: _embedding,
-    AdaptiveAvgPool2d: _adaptive_avg_pool2d,
+    **dict.fromkeys((AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d), _adaptive("GlobalAveragePool")),
+    **dict.fromkeys((AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d), _adaptive("GlobalMaxPool")),
     GlobalAvgPool: _global_avg_pool,
+    GlobalMaxPool: _global_max_pool,
     Flatten: _flatten,
     **RECURRENT,
     **MOVEMENT,

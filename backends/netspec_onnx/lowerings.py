@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,13 @@ import onnx_ir as ir
 
 from netspec.graph import ops
 from netspec.graph.ops.base import Op
-from netspec.graph.ops.pooling import bins
-from netspec.graph.ops.products import Pairs, SamePadding
 from netspec.graph.types import DType
-from netspec_onnx.arithmetic import ARITHMETIC, Lowering, reduction
+from netspec_onnx.arithmetic import ARITHMETIC, reduction
 from netspec_onnx.control import CONTROL
 from netspec_onnx.movement import MOVEMENT
-from netspec_onnx.tape import RuntimeSize, Tape
+from netspec_onnx.tape import Lowering, RuntimeSize, Tape
 from netspec_onnx.waves import sin_cos
+from netspec_onnx.windows import WINDOWS
 
 
 def _native(op_type: str) -> Lowering:
@@ -124,170 +123,6 @@ def _sequence_mask(tape: Tape, x: ir.Value, *, size: int | RuntimeSize) -> ir.Va
     return tape.op("Greater", tape.op("Unsqueeze", lengths, tape.integers([-1])), places)
 
 
-def convolution(
-    tape: Tape,
-    x: ir.Value,
-    weight: ir.Value,
-    bias: ir.Value | None = None,
-    *,
-    stride: tuple[int, ...],
-    padding: Pairs | SamePadding,
-    dilation: tuple[int, ...],
-    groups: int,
-    channels_last: bool,
-) -> ir.Value:
-    """Conv; the words `same` and `same_lower` become auto_pad, which takes the pads from the sizes of the run."""
-    assert not channels_last, "ONNX convolves channels first"
-    pads: dict[str, Any] = {"auto_pad": "NOTSET"}
-    if not isinstance(padding, str):
-        pads["pads"] = _pads(padding)
-    elif max(dilation) == 1:
-        pads["auto_pad"] = {"same": "SAME_UPPER", "same_lower": "SAME_LOWER"}[padding]
-    else:  # onnxruntime refuses auto_pad beside a dilation
-        x = _pad_same(tape, x, weight, stride, dilation, padding)
-        pads["pads"] = [0] * 2 * len(stride)
-    inputs = (x, weight) if bias is None else (x, weight, bias)
-    return tape.op(
-        "Conv", *inputs, kernel_shape=_kernel(weight), strides=stride, dilations=dilation, group=groups, **pads
-    )
-
-
-def transposed_convolution(
-    tape: Tape,
-    x: ir.Value,
-    weight: ir.Value,
-    bias: ir.Value | None = None,
-    *,
-    stride: tuple[int, ...],
-    padding: Pairs,
-    dilation: tuple[int, ...],
-    groups: int,
-    channels_last: bool,
-) -> ir.Value:
-    """ConvTranspose; a negative end is its output_padding, which onnxruntime wants below the stride."""
-    assert not channels_last, "ONNX convolves channels first"
-    added = [-min(end, 0) for _, end in padding]
-    padded = any(more >= step for more, step in zip(added, stride, strict=True))
-    assert not (padded and bias), "zeros are added in front of the bias"
-    inputs = (x, weight) if bias is None else (x, weight, bias)
-    y = tape.op(
-        "ConvTranspose",
-        *inputs,
-        auto_pad="NOTSET",
-        dilations=dilation,
-        group=groups,
-        kernel_shape=_kernel(weight),
-        output_padding=[0] * len(stride) if padded else added,
-        pads=_pads(tuple((begin, max(end, 0)) for begin, end in padding)),
-        strides=stride,
-    )
-    return _pad(tape, y, [0] * len(stride) + added) if padded else y
-
-
-def _kernel(weight: ir.Value) -> tuple[int, ...]:
-    assert weight.shape is not None, "a convolution's weight is a parameter"
-    return tuple(int(size) for size in weight.shape.numpy()[2:])
-
-
-def _pads(padding: Pairs) -> list[int]:
-    """ONNX's order: all beginnings, then all ends."""
-    return [begin for begin, _ in padding] + [end for _, end in padding]
-
-
-def _pad_same(
-    tape: Tape, x: ir.Value, weight: ir.Value, stride: tuple[int, ...], dilation: tuple[int, ...], word: SamePadding
-) -> ir.Value:
-    """x with the zeros of `same` around it: total = max((ceil(in / s) - 1) * s + (k - 1) * d + 1 - in, 0)."""
-    begins, ends = [], []
-    for axis, (kernel, step, spread) in enumerate(zip(_kernel(weight), stride, dilation, strict=True), 2):
-        size = tape.size_of(x, axis)
-        total = ((size + (step - 1)) // step * step - size + ((kernel - 1) * spread + 1 - step)).at_least(0)
-        less = total // 2
-        more = total - less
-        begins.append(more if word == "same_lower" else less)
-        ends.append(less if word == "same_lower" else more)
-    return _pad(tape, x, [*begins, *ends])
-
-
-def _max_pool(
-    tape: Tape,
-    x: ir.Value,
-    *,
-    kernel_size: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: Pairs,
-    channels_last: bool,
-) -> ir.Value:
-    return _pool(tape, "MaxPool", x, kernel_size, stride, padding, channels_last, storage_order=0)
-
-
-def _average_pool(
-    tape: Tape,
-    x: ir.Value,
-    *,
-    kernel_size: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: Pairs,
-    uncounted: tuple[int, ...],
-    count_include_pad: bool,
-    channels_last: bool,
-) -> ir.Value:
-    if count_include_pad and any(uncounted):  # what counts becomes a part of x
-        counted = tuple((begin, end - less) for (begin, end), less in zip(padding, uncounted, strict=True))
-        x = _pad(tape, x, _pads(counted)) if any(map(any, counted)) else x
-        padding, count_include_pad = tuple((0, less) for less in uncounted), False
-    include = int(count_include_pad)
-    return _pool(tape, "AveragePool", x, kernel_size, stride, padding, channels_last, count_include_pad=include)
-
-
-def _pool(
-    tape: Tape,
-    op_type: str,
-    x: ir.Value,
-    kernel_size: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: Pairs,
-    channels_last: bool,
-    **own: int,
-) -> ir.Value:
-    """`ceil_mode` is never used: shape inference counts windows that start in the padding."""
-    assert not channels_last, "ONNX pools channels first"
-    return tape.op(
-        op_type,
-        x,
-        auto_pad="NOTSET",
-        ceil_mode=0,
-        dilations=[1] * len(stride),
-        kernel_shape=kernel_size,
-        pads=_pads(padding),
-        strides=stride,
-        **own,
-    )
-
-
-def _pad(tape: Tape, x: ir.Value, pads: Sequence[int | RuntimeSize]) -> ir.Value:
-    """x with zeros around its spatial dimensions: all beginnings, then all ends."""
-    axes = tape.integers(range(2, 2 + len(pads) // 2))
-    return tape.op("Pad", x, tape.vector(pads), tape.constant(0, "float"), axes, mode="constant")
-
-
-def _adaptive_average_pool(
-    tape: Tape, x: ir.Value, *, input_size: tuple[int, ...], output_size: tuple[int, ...], channels_last: bool
-) -> ir.Value:
-    """The mean of a slice for each bin, one dimension after the other."""
-    assert not channels_last, "ONNX pools channels first"
-    for axis, (size, count) in enumerate(zip(input_size, output_size, strict=True), 2):
-        if size == count:
-            continue
-        means = []
-        for bounds in bins(size, count):
-            start, end, axes, steps = (tape.integers([number]) for number in (*bounds, axis, 1))
-            part = tape.op("Slice", x, start, end, axes, steps)
-            means.append(tape.op("ReduceMean", part, axes, keepdims=1, noop_with_empty_axes=1))
-        x = tape.op("Concat", *means, axis=axis)
-    return x
-
-
 LOWERINGS: Mapping[type[Op], Lowering] = {
     **ARITHMETIC,
     ops.Constant: _constant,
@@ -322,11 +157,7 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.Expand: _expand,
     ops.Matmul: _native("MatMul"),
     ops.Einsum: _einsum,
-    ops.Convolution: convolution,
-    ops.TransposedConvolution: transposed_convolution,
-    ops.MaxPool: _max_pool,
-    ops.AveragePool: _average_pool,
-    ops.AdaptiveAveragePool: _adaptive_average_pool,
+    **WINDOWS,
     ops.Sum: reduction("ReduceSum"),
     ops.Mean: reduction("ReduceMean"),
     ops.Max: reduction("ReduceMax"),

@@ -19,6 +19,8 @@ FLOAT_TYPES: dict[FloatType, ir.DataType] = {
     "float64": ir.DataType.DOUBLE,
 }
 
+Lowering = Callable[..., ir.Value | tuple[ir.Value, ...]]
+
 
 class Tape:
     """Records nodes in order, each with the entry of the spec that it belongs to.
@@ -65,14 +67,18 @@ class Tape:
         inputs: Sequence[ir.Value],
         record: Callable[[], Sequence[ir.Value]],
         types: Sequence[TensorType],
+        origin: Origin | None,
     ) -> ir.Graph:
-        """A graph inside of a node: what `record` records, and gives, on `inputs` and on values around it.
+        """A graph inside of a node of `origin`: what `record` records, and gives, on `inputs` and on values around it.
 
         Each output is a value of its own, made inside: another one passes an Identity.
         """
         outer, self.nodes = self.nodes, []
+        results = record()
+        if origin != self.origin:  # behind the last layer in it
+            self.enter(origin)
         outputs: list[ir.Value] = []
-        for value, type in zip(record(), types, strict=True):
+        for value, type in zip(results, types, strict=True):
             made = value if value.producer() in self.nodes and value not in outputs else self.op("Identity", value)
             declared = self.value(name, type)
             made.type, made.shape = declared.type, declared.shape

@@ -1,4 +1,8 @@
-"""Control flow on TensorFlow: scan, while, cond, and gradients that a spec gives itself."""
+"""Control flow on TensorFlow: scan, while, cond, and gradients that a spec gives itself.
+
+XLA compiles all of it where the user asks, but not the gradients of branches, nor of loops over symbolic sizes: of
+TensorFlow's optionals it knows nothing, and in a loop it wants all sizes known.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,14 @@ import tensorflow as tf
 
 from netspec.backend import BodyFunction
 from netspec.graph import ops
+from netspec.graph.graph import all_primitives
 
 Values = tuple[Any, ...]
 Body = Callable[..., Sequence[Any]]
 
+# More steps than 64 traced for seconds and ran no faster; nor do steps of many primitives.
 MAX_UNROLLED = 64
+MAX_PRIMITIVES = 1000
 # How many copies of what is traced now stand in the graph: of loops within loops, not all can be unrolled.
 _copies: ContextVar[int] = ContextVar("copies", default=1)
 
@@ -42,16 +49,21 @@ def scan(
         results = _tensors(body(*slices, *carry, *same))
         return _of_shapes(results[:carried], carry), results[carried:]
 
-    if steps is not None and steps * _copies.get() <= MAX_UNROLLED:
+    if steps is not None and _is_small(body, steps * _copies.get()):
         slices = [tf.unstack(x, axis=axis) for x, axis in zip(sliced, slice_axes, strict=True)]
         lasts, rows = _unrolled(step, steps, slices, firsts, reverse)
         return (*lasts, *(tf.stack(row, axis) for row, axis in zip(rows, stack_axes, strict=True)))
     walked = [_move(x, axis, 0) for x, axis in zip(sliced, slice_axes, strict=True)]
     types = [type_of(result.dtype) for result in body.body.output_types[carried:]]
-    lasts, rows = _looped(step, walked, firsts, types, reverse)
-    for row in rows:
-        row.set_shape([steps, *row.shape[1:]])
-    return (*lasts, *(_move(row, 0, axis) for row, axis in zip(rows, stack_axes, strict=True)))
+    lasts, stacks = _looped(step, walked, firsts, types, reverse)
+    for stack in stacks:
+        stack.set_shape([steps, *stack.shape[1:]])
+    return (*lasts, *(_move(stack, 0, axis) for stack, axis in zip(stacks, stack_axes, strict=True)))
+
+
+def _is_small(body: BodyFunction, copies: int) -> bool:
+    count = sum(1 for _ in all_primitives(body.body.nodes))
+    return copies <= MAX_UNROLLED and copies * count <= MAX_PRIMITIVES
 
 
 def _unrolled(

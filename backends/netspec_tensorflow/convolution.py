@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from netspec.graph.ops.products import Pairs, SamePadding, same_pairs, window_size
 from netspec.passes.channels_last import kernel_to_last, to_canonical, to_last
+from netspec_tensorflow.volumes import convolve_slices, sizes_of
 
 
 def through_channels_last(lower: Callable[..., tf.Tensor], x: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
@@ -37,6 +38,48 @@ def convolution(
     if not channels_last:
         last = partial(convolution, stride=stride, padding=padding, dilation=dilation, groups=groups)
         return through_channels_last(last, x, weight)
+    if len(stride) == 1:  # a line is an image of one row; its strides are equal, which depthwise kernels want
+        pairs = padding if isinstance(padding, str) else ((0, 0), *padding)
+        return _of_images(x[:, tf.newaxis], weight[tf.newaxis], stride * 2, pairs, (1, *dilation), groups)[:, 0]
+    if len(stride) == 3:
+        return _of_volumes(x, weight, stride, padding, dilation, groups)
+    return _of_images(x, weight, stride, padding, dilation, groups)
+
+
+def _of_volumes(
+    x: tf.Tensor,
+    weight: tf.Tensor,
+    stride: tuple[int, ...],
+    padding: Pairs | SamePadding,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> tf.Tensor:
+    """TensorFlow's kernel has neither groups nor, everywhere, dilation: then a convolution of images for each slice."""
+    if groups == 1 and max(dilation) == 1:
+        x, word = padded(x, weight.shape[:-2], stride, padding, 0.0)
+        return tf.nn.conv3d(x, weight, (1, *stride, 1), word)
+    if isinstance(padding, str):
+        window, lower = window_size(weight.shape[0], dilation[0]), padding == "same_lower"
+        depth: tuple[Any, Any] = same_pairs_of(sizes_of(x)[0], window, stride[0], lower)
+        pairs: Pairs | SamePadding = padding
+    else:
+        depth, pairs = padding[0], padding[1:]
+    x = tf.pad(x, ((0, 0), depth, (0, 0), (0, 0), (0, 0)))
+
+    def convolve(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return _of_images(images, kernel, stride[1:], pairs, dilation[1:], groups)
+
+    return convolve_slices(x, weight, stride[0], dilation[0], convolve)
+
+
+def _of_images(
+    x: tf.Tensor,
+    weight: tf.Tensor,
+    stride: tuple[int, ...],
+    padding: Pairs | SamePadding,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> tf.Tensor:
     windows = tuple(window_size(k, d) for k, d in zip(weight.shape[:-2], dilation, strict=True))
     x, word = padded(x, windows, stride, padding, 0.0)
     depthwise = groups == x.shape[-1] > 1
@@ -65,11 +108,8 @@ def padded(
         return x, "SAME"
     spatial = tuple(x.shape[1:-1])
     if padding == "same_lower":
-        sizes = tf.shape(x)[1:-1]
-        padding = tuple(
-            same_pairs_of(sizes[axis] if size is None else size, window, step, lower=True)
-            for axis, (size, window, step) in enumerate(zip(spatial, windows, stride, strict=True))
-        )
+        sizes = zip(sizes_of(x), windows, stride, strict=True)
+        padding = tuple(same_pairs_of(size, window, step, lower=True) for size, window, step in sizes)
     elif all(pair == (0, 0) for pair in padding):
         return x, "VALID"
     elif all(
@@ -155,9 +195,5 @@ def _depthwise(
 
 
 def _with_zeros_of_same(x: tf.Tensor, windows: tuple[int, ...], stride: tuple[int, ...]) -> tf.Tensor:
-    sizes = tf.shape(x)[1:-1]
-    pairs = [
-        same_pairs_of(sizes[axis] if size is None else size, window, step)
-        for axis, (size, window, step) in enumerate(zip(x.shape[1:-1], windows, stride, strict=True))
-    ]
+    pairs = [same_pairs_of(*each) for each in zip(sizes_of(x), windows, stride, strict=True)]
     return tf.pad(x, ((0, 0), *pairs, (0, 0)))

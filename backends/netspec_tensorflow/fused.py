@@ -61,10 +61,10 @@ def batch_norm(
 
 
 def local_response_norm(call: Call, x: tf.Tensor) -> Any:
-    """TensorFlow's kernel: images only, no float64, as many channels on both sides, alpha for each of them."""
+    """TensorFlow's kernel: images of float32 only, as many channels on both sides, alpha for each of them."""
     layer = call.layer
     assert isinstance(layer, LocalResponseNorm)
-    if not call.channels_last or len(x.shape) != 4 or x.dtype == tf.float64 or layer.size % 2 == 0:
+    if not call.channels_last or len(x.shape) != 4 or x.dtype != tf.float32 or layer.size % 2 == 0:
         return NotImplemented
     return tf.nn.local_response_normalization(
         x, depth_radius=layer.size // 2, bias=layer.k, alpha=layer.alpha / layer.size, beta=layer.beta

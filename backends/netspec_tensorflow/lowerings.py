@@ -12,7 +12,7 @@ from netspec_tensorflow.arithmetic import ARITHMETIC
 from netspec_tensorflow.control import CONTROL
 from netspec_tensorflow.convolution import convolution
 from netspec_tensorflow.movement import MOVEMENT
-from netspec_tensorflow.pooling import adaptive_average_pool, average_pool, max_pool
+from netspec_tensorflow.pooling import adaptive_average_pool, adaptive_max_pool, average_pool, max_pool
 from netspec_tensorflow.transposed_convolution import transposed_convolution
 from netspec_tensorflow.waves import sin_cos
 
@@ -123,6 +123,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.MaxPool: max_pool,
     ops.AveragePool: average_pool,
     ops.AdaptiveAveragePool: adaptive_average_pool,
+    ops.AdaptiveMaxPool: adaptive_max_pool,
     ops.Sum: lambda x, *, axes, keepdims: tf.reduce_sum(x, axis=axes, keepdims=keepdims),
     ops.Mean: lambda x, *, axes, keepdims: tf.reduce_mean(x, axis=axes, keepdims=keepdims),
     ops.Max: lambda x, *, axes, keepdims: tf.reduce_max(x, axis=axes, keepdims=keepdims),

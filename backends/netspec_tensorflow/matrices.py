@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from netspec.graph.graph import Call, Graph, GraphPair, Node, Param, Value
-from netspec.graph.ops import Permute
+from netspec.graph.graph import Body, Call, Graph, GraphPair, Node, Param, Value
+from netspec.graph.ops import Control, Permute
 
 TRANSPOSED = (1, 0)
 
@@ -24,16 +24,25 @@ def store_transposed(pair: GraphPair) -> GraphPair:
 def _only_transposed(graph: Graph) -> set[str]:
     """Paths of the matrices that nothing but a Permute reads, whose output is read by primitives alone."""
     beyond = {*graph.updates.values(), *(output.value for output in graph.outputs)}
-    for call in graph.calls():
+    for call in graph.all_calls():
         beyond |= {*call.inputs, *call.outputs, *call.updates.values()}
-    for node in graph.primitives():
-        if not _transposes(node) or node.outputs[0] in beyond:
+    for node in graph.all_primitives():
+        if isinstance(node.op, Control):
+            beyond |= {*_handed_over(node, node.op)}
+        elif not _transposes(node) or node.outputs[0] in beyond:
             beyond |= {*node.inputs}
     return {
         held.path
         for held in graph.params
         if held.value.type.rank == 2 and held.permutation is None and held.value not in beyond
     }
+
+
+def _handed_over(node: Node, op: Control) -> Iterable[Value]:
+    """What is not read as it is: what the bodies get under another name, and what they give."""
+    for part, first in op.forward_parts():
+        yield from (old for inside, old in zip(part.inputs, node.inputs[first:], strict=True) if inside is not old)
+        yield from part.outputs
 
 
 def _transposes(node: Node) -> bool:
@@ -55,21 +64,34 @@ class _Rewriting:
         )
         stored = {old.value: new.value for old, new in zip(graph.state, state, strict=True) if old is not new}
         rewriting = cls(stored, {})
-        nodes: list[Node | Call] = []
-        for node in graph.nodes:
-            nodes.extend([rewriting.call(node)] if isinstance(node, Call) else rewriting.body([node]))
-        return replace(graph, state=state, nodes=tuple(nodes))
+        return replace(graph, state=state, nodes=tuple(rewriting.nodes(graph.nodes)))
+
+    def nodes(self, nodes: Iterable[Node | Call]) -> Iterable[Node | Call]:
+        for node in nodes:
+            if isinstance(node, Call):
+                yield self.call(node)
+            else:
+                yield from self.primitive(node)
 
     def call(self, call: Call) -> Call:
         params = {name: self.stored.get(value, value) for name, value in call.params.items()}
-        return replace(call, params=params, body=tuple(self.body(call.body)))
+        body = tuple(new for node in call.body for new in self.primitive(node))
+        return replace(call, params=params, body=body)
 
-    def body(self, nodes: Iterable[Node]) -> Iterable[Node]:
-        for node in nodes:
-            if _transposes(node) and node.inputs[0] in self.stored:
-                self.present[node.outputs[0]] = self.stored[node.inputs[0]]
-            else:
-                yield replace(node, inputs=tuple(self.present.get(value, value) for value in node.inputs))
+    def primitive(self, node: Node) -> Iterable[Node]:
+        """The node, unless it is a Permute that is no longer needed."""
+        if _transposes(node) and node.inputs[0] in self.stored:
+            self.present[node.outputs[0]] = self.stored[node.inputs[0]]
+            return
+        op = node.op.with_parts(self.part) if isinstance(node.op, Control) else node.op
+        yield Node(op, self.values(node.inputs), node.outputs)
+
+    def part(self, body: Body) -> Body:
+        return Body(self.values(body.inputs), tuple(self.nodes(body.nodes)), self.values(body.outputs))
+
+    def values(self, values: Iterable[Value]) -> tuple[Value, ...]:
+        """In place of each value that is stored otherwise, or no longer made, what there is."""
+        return tuple(self.present.get(value, self.stored.get(value, value)) for value in values)
 
 
 def _transposed(held: Param) -> Param:

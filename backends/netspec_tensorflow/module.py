@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from netspec.backend import Fused, Lowerings, Results, run
 from netspec.graph.graph import Buffer, Graph, GraphPair, Param
-from netspec.graph.ops import Array, Constant, Scan
+from netspec.graph.ops import Array, Constant, Op, Scan
 from netspec.graph.types import TensorType
 from netspec.model import by_name, fill_left_out
 
@@ -39,9 +39,9 @@ class Runner:
             return tf.cast(self.lowerings[Array](**attributes), self.type_of(attributes["dtype"]))
 
         scan = partial(self.lowerings[Scan], type_of=self.type_of)
-        table = {**self.lowerings, Constant: constant, Array: array, Scan: scan}
+        table: dict[type[Op], Callable[..., Any]] = {Constant: constant, Array: array, Scan: scan}
         with self.placed():
-            results = run(graph, table, self.fused, inputs, state, _size_of)
+            results = run(graph, {**self.lowerings, **table}, self.fused, inputs, state, _size_of)
             outputs = {name: tf.convert_to_tensor(value) for name, value in results.outputs.items()}
         return Results(outputs, results.updates)
 

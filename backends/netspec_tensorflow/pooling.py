@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial, reduce
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from netspec.graph.ops.pooling import bins, borders
 from netspec.graph.ops.products import Pairs
 from netspec.passes.channels_last import to_canonical, to_last
 from netspec_tensorflow.convolution import padded
+from netspec_tensorflow.volumes import as_images, as_volumes, sizes_of
 
 
 def max_pool(
@@ -25,6 +27,8 @@ def max_pool(
     """The primitive MaxPool. TensorFlow's SAME pads with -inf too, and its gradient goes to the first of equals."""
     if not channels_last:
         return _channels_first(max_pool, x, kernel_size=kernel_size, stride=stride, padding=padding)
+    if len(stride) == 3:
+        return _volumes(max_pool, x, kernel_size=kernel_size, stride=stride, padding=padding)
     x, word = padded(x, kernel_size, stride, padding, float("-inf"))
     return tf.nn.max_pool(x, kernel_size, stride, word)
 
@@ -40,9 +44,11 @@ def average_pool(
     channels_last: bool,
 ) -> tf.Tensor:
     """The primitive AveragePool. TensorFlow's SAME leaves the padding out of the count."""
+    window = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "uncounted": uncounted}
     if not channels_last:
-        window = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "uncounted": uncounted}
         return _channels_first(average_pool, x, count_include_pad=count_include_pad, **window)
+    if len(stride) == 3:
+        return _volumes(partial(average_pool, count_include_pad=count_include_pad), x, **window)
     if count_include_pad:  # what counts becomes a part of x
         counted = [(begin, end - less) for (begin, end), less in zip(padding, uncounted, strict=True)]
         x = tf.pad(x, ((0, 0), *counted, (0, 0))) if any(map(any, counted)) else x
@@ -75,6 +81,57 @@ def adaptive_average_pool(
             ]
             x = tf.concat(means, axis)
     return x
+
+
+def adaptive_max_pool(
+    x: tf.Tensor, *, input_size: tuple[int | None, ...], output_size: tuple[int, ...], channels_last: bool
+) -> tf.Tensor:
+    """The primitive AdaptiveMaxPool: as adaptive_average_pool, with the last dimension first."""
+    for axis, (size, count) in reversed(
+        [*enumerate(zip(input_size, output_size, strict=True), 1 if channels_last else 2)]
+    ):
+        if size is None:
+            x = _first_largest(x, axis)
+        elif size != count:
+            edges = borders(size, count)
+            parts = tf.split(x, [end - start for start, end in pairwise(edges)], axis)
+            found = dict(zip(edges, (_first_largest(part, axis) for part in parts), strict=False))
+            maxima = [[found[edge] for edge in edges if start <= edge < end] for start, end in bins(size, count)]
+            x = tf.concat([reduce(_first_of_two, each) for each in maxima], axis)
+    return x
+
+
+def _first_largest(x: tf.Tensor, axis: int) -> tf.Tensor:
+    """The maximum over one axis, which stays as 1; the gradient goes to the first of equals."""
+    if x.shape[axis] == 1:
+        return x
+    place = tf.one_hot(tf.argmax(x, axis), tf.shape(x)[axis], True, False, axis)
+    return tf.reduce_sum(tf.where(place, x, tf.zeros((), x.dtype)), axis, keepdims=True)
+
+
+def _first_of_two(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """The larger; a, and its gradient, where they are equal."""
+    return tf.where(b > a, b, a)
+
+
+def _volumes(pool: Callable[..., tf.Tensor], x: tf.Tensor, **window: tuple[Any, ...]) -> tf.Tensor:
+    """Each slice as an image, then along the depth, as an image with all of a slice in one row.
+
+    TensorFlow's kernels for volumes are there for float32 and bfloat16 alone. A mean of means is the mean, as each
+    divisor is a product of one for each dimension; the first of equals in a row is found first, as it must be.
+    """
+    along = {
+        name: (values[0], (0, 0) if name == "padding" else int(name != "uncounted")) for name, values in window.items()
+    }
+    y = as_volumes(
+        pool(as_images(x), channels_last=True, **{name: values[1:] for name, values in window.items()}), sizes_of(x)[0]
+    )
+    if all(pair == (0, 0) for pair in along["padding"]) and along["kernel_size"] == along["stride"] == (1, 1):
+        return y
+    _, height, width = sizes_of(y)
+    rows = tf.reshape(y, (-1, sizes_of(y)[0], height * width, y.shape[-1]))
+    y = pool(rows, channels_last=True, **along)
+    return tf.reshape(y, (-1, sizes_of(y)[0], height, width, y.shape[-1]))
 
 
 def _channels_first(pool: Callable[..., tf.Tensor], x: tf.Tensor, **window: Any) -> tf.Tensor:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from netspec.graph.ops.products import Pairs, window_size
 from netspec_tensorflow.convolution import differentiable, split, through_channels_last
+from netspec_tensorflow.volumes import sizes_of, transpose_slices
 
 
 def transposed_convolution(
@@ -24,6 +25,52 @@ def transposed_convolution(
     if not channels_last:
         last = partial(transposed_convolution, stride=stride, padding=padding, dilation=dilation, groups=groups)
         return through_channels_last(last, x, weight)
+    if len(stride) == 1:  # a line is an image of one row
+        step = stride[0] if groups == x.shape[-1] else 1  # depthwise kernels want equal strides
+        x, weight = x[:, tf.newaxis], weight[tf.newaxis]
+        return _of_images(x, weight, (step, *stride), ((0, 0), *padding), (1, *dilation), groups)[:, 0]
+    if len(stride) == 3:
+        return _of_volumes(x, weight, stride, padding, dilation, groups)
+    return _of_images(x, weight, stride, padding, dilation, groups)
+
+
+def _of_volumes(
+    x: tf.Tensor,
+    weight: tf.Tensor,
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> tf.Tensor:
+    """TensorFlow's kernel has neither groups nor dilation: then transposed convolutions of images for each slice."""
+    if groups == 1 and max(dilation) == 1:
+        return _cut(_native_volumes(x, weight, stride), padding)
+
+    def transposed(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return _of_images(images, kernel, stride[1:], padding[1:], dilation[1:], groups)
+
+    return _cut(transpose_slices(x, weight, stride[0], dilation[0], transposed), (padding[0], (0, 0), (0, 0)))
+
+
+def _native_volumes(x: tf.Tensor, weight: tf.Tensor, stride: tuple[int, ...]) -> tf.Tensor:
+    sizes = [(n - 1) * step + k for n, step, k in zip(sizes_of(x), stride, weight.shape, strict=False)]
+    return tf.raw_ops.Conv3DBackpropInputV2(
+        input_sizes=tf.stack([tf.shape(x)[0], *sizes, weight.shape[-2]]),
+        filter=weight,
+        out_backprop=x,
+        strides=(1, *stride, 1),
+        padding="VALID",
+    )
+
+
+def _of_images(
+    x: tf.Tensor,
+    weight: tf.Tensor,
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> tf.Tensor:
     windows = tuple(window_size(k, d) for k, d in zip(weight.shape[:2], dilation, strict=True))
     depthwise = groups == x.shape[-1] > 1 and weight.shape[-2] == 1 and stride[0] == stride[1]
     if max(dilation) > 1 and (depthwise or not differentiable(x.dtype, grouped=groups > 1, dilated=True)):
@@ -32,7 +79,7 @@ def transposed_convolution(
     same = all(more >= 0 and pair == (more // 2, more - more // 2) for more, pair in zip(over, padding, strict=True))
     sizes = [
         n * step if same else (n - 1) * step + window
-        for n, step, window in zip(_spatial(x), stride, windows, strict=True)
+        for n, step, window in zip(sizes_of(x), stride, windows, strict=True)
     ]
     word = "SAME" if same else "VALID"
     if depthwise:
@@ -42,11 +89,6 @@ def transposed_convolution(
     else:
         y = split(x, weight, groups, lambda part, kernel: _native(part, kernel, sizes, stride, word, dilation))
     return y if same else _cut(y, padding)
-
-
-def _spatial(x: tf.Tensor) -> list[int | tf.Tensor]:
-    sizes = tf.shape(x)
-    return [sizes[axis] if size is None else size for axis, size in enumerate(x.shape)][1:-1]
 
 
 def _native(

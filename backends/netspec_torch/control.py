@@ -70,7 +70,7 @@ class _CustomGradient(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(forward: Function, backward: Function, *operands: Tensor) -> Tensors:  # type: ignore[override]
+    def forward(forward: Function, backward: Function, *operands: Tensor) -> Tensors:
         # What is handed on as it is comes as a view: else it would be taken for the operand itself.
         return tuple(y.view_as(y) if any(y is x for x in operands) else y for y in forward(*operands))
 
@@ -82,7 +82,7 @@ class _CustomGradient(torch.autograd.Function):
         ctx.mark_non_differentiable(*(y for y in output if not y.is_floating_point()))
 
     @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, *cotangents: Tensor) -> Any:
         operands, results = ctx.saved_tensors[: ctx.operands], ctx.saved_tensors[ctx.operands :]
         given = (dy for dy, y in zip(cotangents, results, strict=True) if y.is_floating_point())
         flows = iter(ctx.flow_back(*operands, *results, *given))

@@ -12,16 +12,25 @@ from netspec.backend import Fused
 from netspec.graph.graph import Call
 from netspec.graph.ops import Convolution, TransposedConvolution
 from netspec.layers.attention import ScaledDotProductAttention
-from netspec.layers.convolution import Conv2d, ConvTranspose2d
+from netspec.layers.convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.multi_head_attention import MultiHeadAttention
-from netspec.layers.pooling import AvgPool2d, MaxPool2d
+from netspec.layers.pooling import (
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    AvgPooling,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+    MaxPooling,
+)
 from netspec.layers.regularization import AlphaDropout, Dropout, Dropout2d
 from netspec_torch.activations import ACTIVATIONS
 from netspec_torch.arithmetic import ARITHMETIC_FUSED
 from netspec_torch.attention import attention, multi_head_attention
 from netspec_torch.fused_movement import MOVEMENT
-from netspec_torch.lowerings import convolution, transposed_convolution
+from netspec_torch.lowerings import AVERAGE_POOLS, convolution, transposed_convolution
 from netspec_torch.normalization import NORMALIZATION
 from netspec_torch.recurrent import RECURRENT
 
@@ -31,32 +40,36 @@ def linear(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) ->
     return F.linear(x, weight if call.layer.weight_layout == "out_in" else weight.t(), bias)
 
 
-def conv2d(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def conv(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     attributes = next(vars(node.op) for node in call.body if isinstance(node.op, Convolution))
     return convolution(x, weight, bias, **attributes)
 
 
-def conv_transpose2d(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def conv_transpose(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     attributes = next(vars(node.op) for node in call.body if isinstance(node.op, TransposedConvolution))
     return transposed_convolution(x, weight, bias, **attributes)
 
 
-def max_pool2d(call: Call, x: Tensor) -> Any:
+def max_pool(call: Call, x: Tensor) -> Any:
     """The body pads first, as no primitive has `ceil_mode`."""
     layer = call.layer
-    assert isinstance(layer, MaxPool2d)
+    assert isinstance(layer, MaxPooling)
     if not layer.ceil_mode:
         return NotImplemented
-    return F.max_pool2d(x, layer.kernel_size, layer.stride, layer.padding, ceil_mode=True)
+    kernel, stride, padding = layer.window()
+    pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[layer.spatial - 1]
+    return pool(x, kernel, stride, [side for side, _ in padding], ceil_mode=True)
 
 
-def avg_pool2d(call: Call, x: Tensor) -> Any:
-    """As max_pool2d."""
+def avg_pool(call: Call, x: Tensor) -> Any:
+    """As max_pool."""
     layer = call.layer
-    assert isinstance(layer, AvgPool2d)
+    assert isinstance(layer, AvgPooling)
     if not layer.ceil_mode:
         return NotImplemented
-    return F.avg_pool2d(x, layer.kernel_size, layer.stride, layer.padding, True, layer.count_include_pad)
+    kernel, stride, padding = layer.window()
+    pool = AVERAGE_POOLS[layer.spatial]
+    return pool(x, kernel, stride, [side for side, _ in padding], True, layer.count_include_pad)
 
 
 def embedding(call: Call, x: Tensor, weight: Tensor) -> Tensor:
@@ -68,10 +81,10 @@ FUSED: Fused = {
     **ARITHMETIC_FUSED,
     Linear: linear,
     Embedding: embedding,
-    Conv2d: conv2d,
-    ConvTranspose2d: conv_transpose2d,
-    MaxPool2d: max_pool2d,
-    AvgPool2d: avg_pool2d,
+    **dict.fromkeys((Conv1d, Conv2d, Conv3d), conv),
+    **dict.fromkeys((ConvTranspose1d, ConvTranspose2d, ConvTranspose3d), conv_transpose),
+    **dict.fromkeys((MaxPool1d, MaxPool2d, MaxPool3d), max_pool),
+    **dict.fromkeys((AvgPool1d, AvgPool2d, AvgPool3d), avg_pool),
     **NORMALIZATION,
     **ACTIVATIONS,
     Dropout: lambda call, x: torch.dropout(x, call.layer.p, True),

@@ -17,18 +17,35 @@ from netspec.backend import Lowerings
 from netspec.graph import ops
 from netspec.graph.ops.einsum import pairwise
 from netspec.graph.ops.products import Pairs, SamePadding, window_size
+from netspec_torch import recorded
 from netspec_torch.arithmetic import ARITHMETIC
 from netspec_torch.movement import MOVEMENT
 from netspec_torch.waves import sin_cos
 
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 _TRANSPOSED_CONVOLUTIONS = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d, 3: torch.conv_transpose3d}
+
+
+def average_pool_of_volumes(x: Tensor, *window: Any) -> Tensor:
+    """F.avg_pool3d, which has no kernel of 16 bits on the CPU: there the means are taken in float32."""
+    if has_torch_function_unary(x):
+        return handle_torch_function(average_pool_of_volumes, (x,), x, *window)
+    if x.element_size() > 2 or x.device.type != "cpu":
+        return F.avg_pool3d(x, *window)
+    return F.avg_pool3d(x.float(), *window).to(x.dtype)
+
+
 _MAX_POOLS = {1: torch.max_pool1d, 2: torch.max_pool2d, 3: torch.max_pool3d}
-_AVERAGE_POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: average_pool_of_volumes}
 _ADAPTIVE_AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {
     1: F.adaptive_avg_pool1d,
     2: F.adaptive_avg_pool2d,
     3: F.adaptive_avg_pool3d,
+}
+_ADAPTIVE_MAX_POOLS: dict[int, Callable[..., Tensor]] = {
+    1: F.adaptive_max_pool1d,
+    2: F.adaptive_max_pool2d,
+    3: F.adaptive_max_pool3d,
 }
 
 
@@ -142,7 +159,7 @@ def average_pool(
     channels_last: bool = False,
 ) -> Tensor:
     assert not channels_last
-    pool = _AVERAGE_POOLS[len(stride)]
+    pool = AVERAGE_POOLS[len(stride)]
     if count_include_pad and any(uncounted):  # what counts becomes a part of x
         x = _pad_all(x, [(begin, end - less) for (begin, end), less in zip(padding, uncounted, strict=True)], 0.0)
         padding, count_include_pad = tuple((0, less) for less in uncounted), False
@@ -159,6 +176,13 @@ def adaptive_average_pool(
 ) -> Tensor:
     assert not channels_last
     return _ADAPTIVE_AVERAGE_POOLS[len(output_size)](x, output_size)
+
+
+def adaptive_max_pool(
+    x: Tensor, *, input_size: tuple[int | None, ...], output_size: tuple[int, ...], channels_last: bool = False
+) -> Tensor:
+    assert not channels_last
+    return _ADAPTIVE_MAX_POOLS[len(output_size)](x, output_size)
 
 
 def _pad(x: Tensor, padding: Pairs, value: float) -> tuple[Tensor, tuple[int, ...]]:
@@ -293,6 +317,7 @@ LOWERINGS: Lowerings = {
     ops.MaxPool: max_pool,
     ops.AveragePool: average_pool,
     ops.AdaptiveAveragePool: adaptive_average_pool,
+    ops.AdaptiveMaxPool: adaptive_max_pool,
     ops.Sum: _sum,
     ops.Mean: _mean,
     ops.Max: _max,
@@ -308,4 +333,9 @@ LOWERINGS: Lowerings = {
     ops.TopK: top_k,
     ops.OneHot: one_hot,
     ops.SequenceMask: sequence_mask,
+    # They get the tape first that the others need not see.
+    ops.Scan: recorded.scan,
+    ops.While: recorded.while_loop,
+    ops.Cond: recorded.cond,
+    ops.CustomGradient: recorded.custom_gradient,
 }

@@ -15,7 +15,7 @@ from torch import fx, nn
 
 from netspec.backend import BodyFunction, Fused, Lowerings, run
 from netspec.graph.graph import Body, Graph, Param, Value
-from netspec.graph.ops import Arange, Array, Cond, CustomGradient, Op, Scan, While
+from netspec.graph.ops import Arange, Array, Control
 from netspec_torch import control
 from netspec_torch.source import Text
 
@@ -103,7 +103,7 @@ class Tape:
         def arange(**attributes: Any) -> Any:
             return lowerings[Arange](**attributes, like=self._like)
 
-        forms = {op: partial(form, self) for op, form in _CONTROL.items()}
+        forms: Lowerings = {op: partial(form, self) for op, form in lowerings.items() if issubclass(op, Control)}
         table: Lowerings = {**lowerings, Array: array, Arange: arange, **forms}
         results = run(graph, table, fused, inputs, state, size_of)
         for path, value in results.updates.items():
@@ -146,7 +146,7 @@ class Tape:
 
     def apply(self, function: Callable[..., Any], arguments: tuple[Any, ...], outputs: int) -> tuple[fx.Proxy, ...]:
         """The call of a function that gives a tuple of `outputs` values."""
-        result = self._tracer.create_proxy("call_function", function, arguments, {})
+        result: Any = self._tracer.create_proxy("call_function", function, arguments, {})
         found = tuple(result[number] for number in range(outputs))
         self._droppable += found
         return found
@@ -159,7 +159,7 @@ class Tape:
                 self._graph.erase_node(proxy.node)
         code = self._graph.python_code("self")
         _, body = code.src[code.src.index("def forward(") :].split("\n", 1)
-        functions = {name: value for name, value in code.globals.items() if inspect.isroutine(value)}
+        functions: dict[str, Any] = {name: value for name, value in code.globals.items() if inspect.isroutine(value)}
 
         def define(match: re.Match[str]) -> str:
             inner = self._texts.get(int(match[2]))
@@ -217,49 +217,3 @@ def _value_names(body: Body, own: int) -> list[str]:
     """Names for the inputs of a body: of those that it is handed as they are the paths of what they come from."""
     paths = [value.origin.path.rpartition(":")[2] if value.origin else "x" for value in body.inputs]
     return [f"x{number}" if number < own else path or "x" for number, path in enumerate(paths)]
-
-
-def _scan(
-    tape: Tape,
-    *inputs: Any,
-    body: BodyFunction,
-    slice_axes: tuple[int, ...],
-    stack_axes: tuple[int, ...],
-    carried: int,
-    reverse: bool,
-) -> tuple[fx.Proxy, ...]:
-    own = len(slice_axes) + carried
-    inputs = tape.tensors(inputs, body.body.inputs)
-    step, same = tape.function("step", body, inputs, own)
-    over, state = inputs[: len(slice_axes)], inputs[len(slice_axes) : own]
-    arguments = (step, over, state, same, slice_axes, stack_axes, reverse)
-    return tape.apply(control.scan, arguments, carried + len(stack_axes))
-
-
-def _while(
-    tape: Tape, *inputs: Any, body: BodyFunction, carried: int, condition: int, limit: int
-) -> tuple[fx.Proxy, ...]:
-    inputs = tape.tensors(inputs, body.body.inputs)
-    turn, same = tape.function("turn", body, inputs, carried)
-    return tape.apply(control.while_loop, (turn, inputs[:carried], same, condition, limit), carried)
-
-
-def _cond(tape: Tape, which: Any, *operands: Any, branches: tuple[BodyFunction, ...]) -> tuple[fx.Proxy, ...]:
-    operands = tape.tensors(operands, branches[0].body.inputs)
-    functions = tuple(tape.function("branch", branch, operands, 0) for branch in branches)
-    return tape.apply(control.cond, (which, *functions), len(branches[0].body.outputs))
-
-
-def _custom_gradient(tape: Tape, *operands: Any, body: BodyFunction, backward: BodyFunction) -> tuple[fx.Proxy, ...]:
-    operands = tape.tensors(operands, body.body.inputs)
-    parts = [("forward", body), ("backward", backward)]
-    functions = [tape.function(word, part, part.body.inputs, len(part.body.inputs))[0] for word, part in parts]
-    return tape.apply(control.custom_gradient, (*functions, *operands), len(body.body.outputs))
-
-
-_CONTROL: Mapping[type[Op], Callable[..., tuple[fx.Proxy, ...]]] = {
-    Scan: _scan,
-    While: _while,
-    Cond: _cond,
-    CustomGradient: _custom_gradient,
-}

@@ -13,6 +13,8 @@ from netspec.cli.diff import diff
 from netspec.cli.export import export_onnx
 from netspec.cli.failures import BAD_INPUT
 from netspec.cli.fmt import fmt
+from netspec.cli.fuzz import fuzz
+from netspec.cli.layers import layers
 from netspec.cli.output import emit, note
 from netspec.cli.plot import plot
 from netspec.cli.resolve import resolve
@@ -67,6 +69,8 @@ def application() -> typer.Typer:
     app.command("plot", epilog="Example: netspec plot specs/residual.yaml -o residual.svg --depth 1")(plot)
     app.command("diff", epilog="Example: netspec diff specs/lenet.yaml specs/lenet.yaml --set-b classes=26")(diff)
     app.command("verify", epilog="Example: netspec verify specs/residual.yaml --train --dtype float64")(verify)
+    app.command("fuzz", epilog="Example: netspec fuzz --count 200 --seed 7 --backends torch,onnx")(fuzz)
+    app.command("layers", epilog="Example: netspec layers batch_norm")(layers)
     app.command("backends", epilog="Example: netspec backends")(list_backends)
     export = typer.Typer(
         help="Write a model as a file that other programs read.",

@@ -71,7 +71,7 @@ def verify(
         note(f"comparing {loaded.name}: each framework takes some seconds to start")
     try:
         report = netspec.verify(
-            loaded, _names(backends), dtype, train, arrays, sizes or None, values, max_bytes=max_bytes
+            loaded, backend_names(backends), dtype, train, arrays, sizes or None, values, max_bytes=max_bytes
         )
     except BackendProcessError as error:
         note("\n".join(map(printable, str(error).splitlines())))
@@ -109,7 +109,8 @@ def read_arrays(file: str) -> dict[str, Any]:
     return arrays
 
 
-def _names(backends: str | None) -> list[str] | None:
+def backend_names(backends: str | None) -> list[str] | None:
+    """The names of `--backends NAME,NAME`. Raises NetspecError."""
     if backends is None:
         return None
     names = [name.strip() for name in backends.split(",")]

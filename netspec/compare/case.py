@@ -69,28 +69,29 @@ def _rounded_to(dtype: FloatType, weights: Arrays) -> Arrays:
 
 
 def evaluate_reference(case: Case, dtype: FloatType) -> Reference:
-    """The float64 reference of a case; to judge float32, also how far float32 roundings move it."""
+    """The float64 reference of a case, which also tells how far float32 roundings move it: at once to judge float32."""
     backend = find_backend(REFERENCE)
     backend.check(case.graphs)
     exact = backend.compile(case.graphs, case.weights, "float64").evaluate(case.inputs, *_asked(case))
-    return reference(case.graph, case.sizes, exact, _rounded(case, backend) if dtype == "float32" else ())
+    return reference(case.graph, case.sizes, exact, lambda: rounded(case), dtype)
 
 
-def _rounded(case: Case, backend: Backend) -> Iterator[Evaluation]:
-    """The same pass, 8 times, with a random float32 rounding in inputs, weights and every number computed."""
+def rounded(case: Case, unit: float = UNIT_ROUNDOFF) -> Iterator[Evaluation]:
+    """The same pass, 8 times, with a random rounding of size `unit` in inputs, weights and every number computed."""
+    backend = cast(ReferenceBackend, find_backend(REFERENCE))
     for draw in range(DRAWS):
-        rounding = cast(ReferenceBackend, backend).rounding(draw, UNIT_ROUNDOFF)
-        inputs = {name: _shaken(f"input:{name}", array, draw) for name, array in case.inputs.items()}
-        weights = {path: _shaken(path, array, draw) for path, array in case.weights.items()}
-        yield rounding.compile(case.graphs, weights, "float64").evaluate(inputs, *_asked(case))
+        inputs = {name: _shaken(f"input:{name}", array, draw, unit) for name, array in case.inputs.items()}
+        weights = {path: _shaken(path, array, draw, unit) for path, array in case.weights.items()}
+        model = backend.rounding(draw, unit).compile(case.graphs, weights, "float64")
+        yield model.evaluate(inputs, *_asked(case))
 
 
 def _asked(case: Case) -> tuple[Arrays | None, bool]:
     return case.cotangents or None, case.training
 
 
-def _shaken(name: str, array: Any, draw: int) -> Any:
+def _shaken(name: str, array: Any, draw: int, unit: float) -> Any:
     if array.dtype.kind != "f":
         return array
     noise = draw_normal(SEED, f"roundings:{draw}:{name}", array.shape)
-    return np.asarray(array, "float64") * (1 + UNIT_ROUNDOFF * noise.astype("float64"))
+    return np.asarray(array, "float64") * (1 + unit * noise.astype("float64"))

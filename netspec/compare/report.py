@@ -24,7 +24,8 @@ class TensorError:
     """One tensor that was compared: `error` is max |a - b| over the scale, `limit` what is allowed.
 
     `kind` is output, gradient or buffer. `floored` says that the scale is the floor of all gradients, `ill` that the
-    tensor moves by more than 1000 roundings when its inputs move by one (float32 only).
+    tensor moves by more than 1000 roundings when its inputs move by one (float32 only), `cancelled` that it is next to
+    nothing beside the numbers which cancel in it: in float64 the scale is theirs then.
     """
 
     name: str
@@ -33,6 +34,7 @@ class TensorError:
     limit: float
     floored: bool = False
     ill: bool = False
+    cancelled: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -60,6 +62,11 @@ class BackendReport:
     def floored(self) -> int:
         """How many gradients were judged by the floor, being zero but for rounding."""
         return sum(tensor.floored for tensor in self.tensors)
+
+    @property
+    def cancelled(self) -> int:
+        """How many tensors were judged by the numbers that cancel in them, being small beside those."""
+        return sum(tensor.cancelled for tensor in self.tensors)
 
     @property
     def ill_conditioned(self) -> tuple[str, ...]:
@@ -103,6 +110,7 @@ def _backend_json(backend: BackendReport) -> dict[str, Any]:
         "note": backend.note,
         "problems": list(backend.problems),
         "gradients_judged_by_floor": backend.floored,
+        "tensors_judged_by_cancelling_terms": backend.cancelled,
         "ill_conditioned": list(backend.ill_conditioned),
     }
 

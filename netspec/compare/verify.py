@@ -46,7 +46,7 @@ def verify(
     """Compare `spec` on the chosen backends (all that are installed where None); see `netspec.verify`."""
     if dtype not in ("float32", "float64"):
         raise BackendError(f"a comparison is made in float32 or float64, not in {dtype}")
-    jobs = _jobs(_targets(chosen), spec.graphs, dtype, train, data, dims, weights)
+    jobs = _jobs(chosen_backends(chosen), spec.graphs, dtype, train, data, dims, weights)
     expected: dict[int, Future[Reference]] = {id(job.case): Future() for job in jobs}
     workers = Workers()
     with ThreadPoolExecutor(PROCESSES) as threads:
@@ -89,7 +89,8 @@ def _first_of_case(jobs: Sequence[Job]) -> list[Job]:
     return list({id(job.case): job for job in jobs}.values())
 
 
-def _targets(chosen: Sequence[str | Backend] | None) -> list[Backend]:
+def chosen_backends(chosen: Sequence[str | Backend] | None) -> list[Backend]:
+    """The backends that are named or given, installed; all that are installed, but the reference, where None."""
     if chosen is None:
         found = [backend for name, backend in backends().items() if name != REFERENCE and not backend.missing]
         if not found:
@@ -116,10 +117,10 @@ def _judge(job: Job, expected: Future[Reference], workers: Workers) -> BackendRe
         return replace(report, first_difference=first_difference(job.case, report, rerun, job.dtype))
 
 
-def ask(worker: Worker, case: Case, dtype: FloatType) -> Answer:
-    """The worker's answer to a case."""
+def ask(worker: Worker, case: Case, dtype: FloatType, backend: Backend | None = None) -> Answer:
+    """The worker's answer to a case, by its own backend or another one of the same framework."""
     cotangents = case.cotangents or None
-    task = Task(worker.backend, case.graphs, case.weights, case.inputs, cotangents, case.training, dtype)
+    task = Task(backend or worker.backend, case.graphs, case.weights, case.inputs, cotangents, case.training, dtype)
     return worker.evaluate(task)
 
 

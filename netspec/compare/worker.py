@@ -61,6 +61,11 @@ class Worker:
             raise self._failure(value)
         return cast(Answer, value)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """End the process at once: who waits for its answer gets a BackendProcessError. From any thread."""
         self._process.kill()

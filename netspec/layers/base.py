@@ -70,12 +70,15 @@ def input_names(layer: type[Layer]) -> InputNames:
     )
 
 
-def require_rank(x: Value, rank: int, axes: str) -> None:
-    """A ShapeError unless `x` has `rank` dimensions, which `axes` names: `[batch, channels, height, width]`."""
-    if x.type.rank != rank:
-        raise ShapeError(f"its input must be {axes}, got {format_shape(x.shape)}")
+SPATIAL_AXES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
 
-def pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    """The same number for both spatial dimensions, or the pair itself."""
-    return (value, value) if isinstance(value, int) else value
+def require_spatial(x: Value, spatial: int) -> None:
+    """A ShapeError unless `x` is `[batch, channels, *spatial]` with so many spatial axes."""
+    if x.type.rank != 2 + spatial:
+        raise ShapeError(f"its input must be [batch, channels, {SPATIAL_AXES[spatial]}], got {format_shape(x.shape)}")
+
+
+def per_axis(value: int | tuple[int, ...], spatial: int) -> tuple[int, ...]:
+    """The same number for each spatial axis, or the numbers themselves."""
+    return (value,) * spatial if isinstance(value, int) else value

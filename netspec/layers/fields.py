@@ -36,20 +36,36 @@ Axis = Annotated[int, Field(ge=-8, le=7), Expected("the number of a dimension")]
 AxisList = Annotated[tuple[Axis, ...], _FromList, Field(min_length=1)]
 Axes = Annotated[Axis | AxisList, Expected("the number of a dimension, or a list of them")]
 
-CountPair = Annotated[tuple[Count, Count], _FromList]
-NumberPair = Annotated[tuple[Number, Number], _FromList]
-ExplicitPadding2d = Annotated[tuple[NumberPair, NumberPair], _FromList]
+# Sizes along spatial axes: one number for all of them, or one for each.
+_CountSingle = Annotated[tuple[Count], _FromList]
+_CountPair = Annotated[tuple[Count, Count], _FromList]
+_CountTriple = Annotated[tuple[Count, Count, Count], _FromList]
+_NumberSingle = Annotated[tuple[Number], _FromList]
+_NumberPair = Annotated[tuple[Number, Number], _FromList]
+_NumberTriple = Annotated[tuple[Number, Number, Number], _FromList]
 
-Size2d = Annotated[Count | CountPair, Expected("a positive integer or a pair of them")]
-Numbers2d = Annotated[Number | NumberPair, Expected("an integer from 0 up or a pair of them")]
-Padding2d = Annotated[
-    Number | NumberPair | ExplicitPadding2d | Literal["same", "same_lower"],
-    Expected("an integer from 0 up, a pair of them, [[begin, end], [begin, end]], same or same_lower"),
-]
-TransposedPadding2d = Annotated[
-    Number | NumberPair | ExplicitPadding2d | Literal["same"],
-    Expected("an integer from 0 up, a pair of them, [[begin, end], [begin, end]] or same"),
-]
+Size1d = Annotated[Count | _CountSingle, Expected("a positive integer or a list of one")]
+Size2d = Annotated[Count | _CountPair, Expected("a positive integer or a pair of them")]
+Size3d = Annotated[Count | _CountTriple, Expected("a positive integer or three of them")]
+Numbers1d = Annotated[Number | _NumberSingle, Expected("an integer from 0 up or a list of one")]
+Numbers2d = Annotated[Number | _NumberPair, Expected("an integer from 0 up or a pair of them")]
+Numbers3d = Annotated[Number | _NumberTriple, Expected("an integer from 0 up or three of them")]
+
+# Padding of a convolution: also (begin, end) for each spatial axis, or a word.
+_Explicit1d = Number | _NumberSingle | Annotated[tuple[_NumberPair], _FromList]
+_Explicit2d = Number | _NumberPair | Annotated[tuple[_NumberPair, _NumberPair], _FromList]
+_Explicit3d = Number | _NumberTriple | Annotated[tuple[_NumberPair, _NumberPair, _NumberPair], _FromList]
+_EXPLICIT_1D = "an integer from 0 up, [[begin, end]]"
+_EXPLICIT_2D = "an integer from 0 up, a pair of them, [[begin, end], [begin, end]]"
+_EXPLICIT_3D = "an integer from 0 up, three of them, [[begin, end], [begin, end], [begin, end]]"
+_Same = Literal["same", "same_lower"]
+
+Padding1d = Annotated[_Explicit1d | _Same, Expected(f"{_EXPLICIT_1D}, same or same_lower")]
+Padding2d = Annotated[_Explicit2d | _Same, Expected(f"{_EXPLICIT_2D}, same or same_lower")]
+Padding3d = Annotated[_Explicit3d | _Same, Expected(f"{_EXPLICIT_3D}, same or same_lower")]
+TransposedPadding1d = Annotated[_Explicit1d | Literal["same"], Expected(f"{_EXPLICIT_1D} or same")]
+TransposedPadding2d = Annotated[_Explicit2d | Literal["same"], Expected(f"{_EXPLICIT_2D} or same")]
+TransposedPadding3d = Annotated[_Explicit3d | Literal["same"], Expected(f"{_EXPLICIT_3D} or same")]
 
 # A size of `reshape`: a number, -1 for what is left, or what an expression such as $(batch) gave.
 TargetSize = Annotated[int, Field(ge=-1, le=MAX_SIZE)] | Annotated[Dim, InstanceOf()]

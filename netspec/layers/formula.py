@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -93,23 +94,37 @@ def formula_names(expr: str, place: Place) -> set[str]:
 
 def parse_formula(expr: str, place: Place) -> Expression:
     """The syntax of an `expr`. Raises LanguageError with the column of what does not parse."""
-    layers = dict.fromkeys(_elementwise_layers(), (1, 1))
     own = {"where": (3, 3), "maximum": (2, 2), "minimum": (2, 2)}
-    return parse(expr, place, {**layers, **FUNCTIONS, **own})
+    return parse(expr, place, ChainMap(own, dict(FUNCTIONS), _LayerArguments()))
+
+
+class _LayerArguments(dict[str, tuple[int, int]]):
+    """How many arguments the elementwise layers take: one. A layer is loaded when its name is asked for."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and _elementwise_layer(name) is not None
+
+    def __missing__(self, name: str) -> tuple[int, int]:
+        if name not in self:
+            raise KeyError(name)
+        return 1, 1
+
+    def __iter__(self) -> Iterator[str]:
+        from netspec.layers import LAYER_TYPES
+
+        return (name for name in LAYER_TYPES.built_in if name in self)
 
 
 @cache
-def _elementwise_layers() -> Mapping[str, type[Layer]]:
-    """The layers that are functions here too: of one input, with a default for every field."""
+def _elementwise_layer(name: str) -> type[Layer] | None:
+    """The layer that is a function here too: of one input, with a default for every field."""
     from netspec.layers import LAYER_TYPES  # which holds this file's layer too
 
-    return {
-        name: layer
-        for name, layer in LAYER_TYPES.items()
-        if layer.elementwise
-        and len(input_names(layer).required) == 1
-        and not any(field.is_required() for field in layer.model_fields.values())
-    }
+    if name not in LAYER_TYPES.built_in:
+        return None
+    layer = LAYER_TYPES[name]
+    required = any(field.is_required() for field in layer.model_fields.values())
+    return layer if layer.elementwise and len(input_names(layer).required) == 1 and not required else None
 
 
 class _Expansion:
@@ -214,7 +229,7 @@ class _Expansion:
         if name in _CHOICES and len(syntax.arguments) > 1:
             choose = _CHOICES[name]
             return reduce(lambda a, c: self.joined(syntax, choose, a, c), map(self.value, syntax.arguments))
-        layer = _elementwise_layers().get(name)
+        layer = _elementwise_layer(name)
         if layer is None:
             raise self.error(f"{name} of a tensor is no function of each element", syntax)
         operand = self.value(syntax.arguments[0])

@@ -15,9 +15,9 @@ Mode = Literal["constant", "reflect", "edge", "wrap", "symmetric"]
 
 
 class Pad(Layer):
-    """More elements before and behind those of x (F.pad): `pad` is begin and end of the last dimension, then of the
-    one before, and so on.
+    """More elements before and behind those of x, by `mode` (F.pad).
 
+    `pad` is begin and end of the last dimension, then of the one before, and so on.
     Of the row a b c d, with 2 at both ends: `constant` gives v v a b c d v v with v = `value`, `reflect` c b a b c d c
     b, `edge` a a a b c d d d (torch's replicate), `wrap` c d a b c d a b (torch's circular), `symmetric` b a a b c d d
     c.

@@ -20,12 +20,14 @@ from netspec.graph.dims import Size
 from netspec.graph.graph import Body, Call, Graph, GraphPair, Node, Origin, Output, Param, Value
 from netspec.graph.ops import (
     AdaptiveAveragePool,
+    AdaptiveMaxPool,
     Cast,
     Concat,
     Control,
     Convolution,
     Cumsum,
     Einsum,
+    Expand,
     Flip,
     Gather,
     GatherAlong,
@@ -47,7 +49,7 @@ from netspec.graph.types import TensorType
 
 # Both read a kernel; a transposed one's `[in, out, *kernel]` is that of the convolution whose gradient it is.
 CONVOLUTIONS = (Convolution, TransposedConvolution)
-POOLS = (Pool, AdaptiveAveragePool)
+POOLS = (Pool, AdaptiveAveragePool, AdaptiveMaxPool)
 ELEMENTWISE = (Unary, Binary, Comparison, Logical, Where, StopGradient, Cast, Draw)
 
 
@@ -290,6 +292,9 @@ def _rewrite_node(node: Node, scope: _Scope) -> None:
         _emit(scope, node, Permute(axes), (scope.last[node.inputs[0]],), last=False)
     elif isinstance(op, Reshape) and _only_last(node.inputs[0], scope) and _same_order(node.inputs[0].type):
         _emit(scope, node, op, (scope.last[node.inputs[0]],), last=False)
+    elif isinstance(op, (Reshape, Expand)) and _only_last(node.inputs[0], scope) and _spatial(node, op):
+        shape = tuple(op.shape[axis] for axis in to_last(len(op.shape)))
+        _emit(scope, node, replace(op, shape=shape), (scope.last[node.inputs[0]],), last=True)
     else:
         inputs = tuple(scope.as_canonical(old) for old in node.inputs)
         outputs = tuple(Value(old.type, scope.origin) for old in node.outputs)
@@ -355,6 +360,14 @@ def _same_order(type: TensorType) -> bool:
     """Whether both layouts hold the elements in one order, as where all spatial sizes are 1."""
     order = [axis for axis in to_last(type.rank) if type.shape[axis] != 1]
     return order == sorted(order)
+
+
+def _spatial(node: Node, op: Reshape | Expand) -> bool:
+    """Whether a reshape or an expansion leaves batch and channels what they are: it may as well run without them."""
+    before = node.inputs[0].shape
+    return (
+        len(op.shape) > 2 and op.shape[:2] == before[:2] and (isinstance(op, Reshape) or len(op.shape) == len(before))
+    )
 
 
 def _aligned(scope: _Scope, old: Value, rank: int) -> Value:

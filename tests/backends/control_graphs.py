@@ -28,8 +28,8 @@ class Scans(Layer):
         w = b.param("weight", (2, 4), Ones())
         state = b.full(0.25, (x.shape[0], 4))
 
-        def recurrence(slice: Value, drive: Value, h: Value) -> list[Value]:
-            h = b.tanh(b.matmul(slice, w) + h + drive)
+        def recurrence(word: Value, drive: Value, h: Value) -> list[Value]:
+            h = b.tanh(b.matmul(word, w) + h + drive)
             return [h, h * 2, b.constant(3.0)]
 
         forwards = b.scan(recurrence, over=[x, z], axis=[1, 0], carried=[state], out_axis=[2, 0])
@@ -40,8 +40,8 @@ class Scans(Layer):
             return [total, total]
 
         def outer(row: Value, total: Value) -> list[Value]:
-            (total, all) = b.scan(inner, over=[row], axis=0, carried=[total])
-            return [total, all, total]
+            total, totals = b.scan(inner, over=[row], axis=0, carried=[total])
+            return [total, totals, total]
 
         nested = b.scan(outer, over=[z], axis=0, carried=[b.constant(0.5)], out_axis=[1, 0], reverse=True)
         steps = b.scan(outer, over=[long], axis=1, carried=[b.constant(0.5)], out_axis=0)
@@ -119,8 +119,11 @@ class OwnGradient(Layer):
         return (once(x), *product, *stacked)
 
 
-def control(own_gradient: bool = True) -> GraphPair:
-    """Inputs x [batch, time, 2], z [time, 4], long [3, 70], v [batch, 4], go (bool), which (0, 1 or 2)."""
+def control(*types: str) -> GraphPair:
+    """The layers of these types, or all four.
+
+    Inputs: x [batch, time, 2], z [time, 4], long [3, 70], v [batch, 4], go (bool), which (0, 1 or 2).
+    """
 
     def make(b: Builder) -> Mapping[str, Value]:
         x = b.input("x", TensorType((BATCH, TIME, 2)))
@@ -133,11 +136,12 @@ def control(own_gradient: bool = True) -> GraphPair:
             (Scans(), (x, z, long)),
             (Whiles(), (v, go)),
             (Choices(), (v, go, which)),
+            (OwnGradient(), (v, z)),
         ]
-        if own_gradient:
-            parts.append((OwnGradient(), (v, z)))
         outputs: dict[str, Value] = {}
         for layer, given in parts:
+            if types and layer.type not in types:
+                continue
             results = b.call(layer, Entry(Origin(layer.type, None)), given)
             outputs |= {f"{layer.type}_{position}": value for position, value in enumerate(results)}
         return outputs

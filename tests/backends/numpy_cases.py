@@ -150,4 +150,7 @@ def bin_cases() -> dict[str, tuple[ops.Op, Arrays]]:
         x = normal(2, 3, *sizes)
         cases[f"bins_{name}"] = (ops.AdaptiveAveragePool(sizes, counts), (x,))
         cases[f"bins_{name}_last"] = (ops.AdaptiveAveragePool(sizes, counts, channels_last=True), (last(x),))
+        x = spread(2, 3, *sizes)
+        cases[f"maxima_{name}"] = (ops.AdaptiveMaxPool(sizes, counts), (x,))
+        cases[f"maxima_{name}_last"] = (ops.AdaptiveMaxPool(sizes, counts, channels_last=True), (last(x),))
     return cases

@@ -20,8 +20,8 @@ def wide(**options: Any) -> dict[str, Any]:
     return {name: jnp.asarray(x, float if x.dtype.kind == "f" else None) for name, x in inputs(**options).items()}
 
 
-def native(own_gradient: bool = False) -> Any:
-    pair = control(own_gradient)
+def native(*types: str) -> Any:
+    pair = control(*types)
     return netspec_jax.backend.compile(pair, draw_weights(pair), "float64").native
 
 
@@ -32,7 +32,7 @@ def test_outputs_and_gradients() -> None:
 
 def test_forward_mode_is_the_transpose_and_the_hessian_its_derivative() -> None:
     with jax.enable_x64(True):
-        apply, params, buffers = native()
+        apply, params, buffers = native("scans", "whiles", "choices")
         call = wide()
 
         def total(params: Any) -> Any:
@@ -52,14 +52,14 @@ def test_forward_mode_is_the_transpose_and_the_hessian_its_derivative() -> None:
 
 def test_forward_mode_through_an_own_gradient_is_refused_by_jax() -> None:
     with jax.enable_x64(True):
-        apply, params, buffers = native(own_gradient=True)
+        apply, params, buffers = native("own_gradient")
         with pytest.raises(TypeError, match="forward-mode"):
             jax.jvp(lambda p: apply(p, buffers, **wide()), (params,), (params,))
 
 
 def test_vmap_over_what_decides() -> None:
     with jax.enable_x64(True):
-        apply, params, buffers = native()
+        apply, params, buffers = native("scans", "whiles", "choices")
         call = wide()
         calls = [(True, 0), (False, 2), (True, 1)]
 

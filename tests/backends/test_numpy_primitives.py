@@ -197,7 +197,7 @@ def test_sines_and_cosines_of_positions() -> None:
     sine, cosine = outputs(ops.SinCos(3, 8.0), np.array([[0, 7]]), np.zeros((), np.float32))
     assert (sine.dtype, sine.shape) == (np.float32, (1, 2, 3))
     np.testing.assert_allclose(sine[0, 1], [math.sin(7 / 8 ** (k / 3)) for k in range(3)], rtol=1e-6)
-    np.testing.assert_allclose(cosine[0], [[1, 1, 1], [math.cos(7 / 2.0**k) for k in range(3)]], rtol=1e-6)
+    np.testing.assert_allclose(cosine[0], [[1.0, 1.0, 1.0], [math.cos(7 / 2.0**k) for k in range(3)]], rtol=1e-6)
 
 
 def test_top_k_takes_the_first_of_equals_and_gives_it_the_gradient() -> None:

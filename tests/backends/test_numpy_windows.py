@@ -105,16 +105,18 @@ def test_transposed_convolution_is_its_definition_in_both_layouts(name: str) -> 
 def test_bins_are_their_definition_in_both_layouts(name: str) -> None:
     sizes, counts = BINS[name]
     x = normal(2, 3, *sizes)
-    expected = np.empty((2, 3, *counts))
+    means, maxima = np.empty((2, 3, *counts)), np.empty((2, 3, *counts))
     for place in np.ndindex(counts):
         bins = [
             slice(math.floor(i * size / n), math.ceil((i + 1) * size / n))
             for i, size, n in zip(place, sizes, counts, strict=True)
         ]
-        expected[(..., *place)] = x[(slice(None), slice(None), *bins)].mean(axis=tuple(range(2, x.ndim)))
-    np.testing.assert_allclose(forward(ops.AdaptiveAveragePool(sizes, counts), x), expected, rtol=1e-13)
-    found = forward(ops.AdaptiveAveragePool(sizes, counts, channels_last=True), last(x))
-    np.testing.assert_allclose(found, last(expected), rtol=1e-13)
+        means[(..., *place)] = x[(slice(None), slice(None), *bins)].mean(axis=tuple(range(2, x.ndim)))
+        maxima[(..., *place)] = x[(slice(None), slice(None), *bins)].max(axis=tuple(range(2, x.ndim)))
+    for pool, expected in ((ops.AdaptiveAveragePool, means), (ops.AdaptiveMaxPool, maxima)):
+        np.testing.assert_allclose(forward(pool(sizes, counts), x), expected, rtol=1e-13)
+        found = forward(pool(sizes, counts, channels_last=True), last(x))
+        np.testing.assert_allclose(found, last(expected), rtol=1e-13)
 
 
 @pytest.mark.parametrize(

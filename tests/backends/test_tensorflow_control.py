@@ -10,9 +10,12 @@ import tensorflow as tf
 
 import netspec
 import netspec_tensorflow
-from tests.backends.control_graphs import CALLS, NOISY, agree, assert_drawn_anew, control, inputs
+from netspec.graph.invariants import check_pair
+from netspec.graph.ops import Permute
+from netspec_tensorflow.matrices import store_transposed
+from tests.backends.control_graphs import CALLS, NOISY, agree, assert_drawn_anew, control
 from tests.backends.graphs import assert_close
-from tests.backends.tensorflow_graphs import compiled
+from tests.backends.tensorflow_graphs import agree_with_reference, compiled, draw
 
 # Both walk along six steps of six: one of the loops must stay a loop.
 NESTED = """
@@ -28,6 +31,29 @@ layers:
         inputs: [cell]
         layers: [{{name: fc, type: linear, out_features: 2}}, tanh]
 outputs: {{y: rows}}
+"""
+
+
+# Of the four matrices one is read in the loop and around it, one is held the other way round already.
+MATRICES = """
+netspec: 1
+inputs: {x: {shape: [batch, time, 3]}}
+layers:
+  - {name: square, type: linear, out_features: 3}
+  - {name: first, type: mean, dim: 1, from: square}
+  - name: rnn
+    scan: {over: [word], dim: 1}
+    from: {word: square, h: first}
+    inputs: [word, h]
+    layers:
+      - {name: up, type: linear, out_features: 3, from: word}
+      - {name: rec, type: linear, out_features: 3, from: h, bias: false}
+      - {name: same, share: square, from: word}
+      - {name: plain, type: linear, out_features: 3, weight_layout: in_out, from: same}
+      - {name: sum, type: add, from: [up, rec, plain]}
+      - {name: act, type: tanh}
+    outputs: {h: act, all: sum}
+outputs: {y: "rnn:all"}
 """
 
 
@@ -56,6 +82,17 @@ def test_few_known_steps_are_a_straight_line(batch: str, time: Any, expected: tu
     assert loops(NESTED.format(batch=batch, time=time)) == expected
 
 
+def test_matrices_that_a_loop_reads_are_stored_as_they_are_multiplied() -> None:
+    pair = netspec.loads(MATRICES).graphs
+    x = draw((2, 5, 3))
+    model = agree_with_reference(netspec_tensorflow.backend, pair, x, "float64")
+    inner = check_pair(store_transposed(model.graphs)).inference
+    stored = {held.path: held.permutation for held in inner.params if held.value.type.rank == 2}
+    turned = dict.fromkeys(("square.weight", "rnn.up.weight", "rnn.rec.weight"), (1, 0))
+    assert stored == turned | {"rnn.plain.weight": None}
+    assert not any(isinstance(node.op, Permute) for node in inner.all_primitives())
+
+
 def test_xla_and_a_saved_model(tmp_path: Path) -> None:
     model = compiled(control())
     tf.saved_model.save(model.native, str(tmp_path))
@@ -66,23 +103,6 @@ def test_xla_and_a_saved_model(tmp_path: Path) -> None:
         for form in (jitted, loaded):
             for name, y in form(*native_tensors(call)).items():
                 assert_close(y.numpy(), expected[name].numpy(), 1e-5)
-
-
-def test_gradients_under_xla() -> None:
-    """Loops of a size that is known only while XLA compiles."""
-    model = compiled(control(), "float64")
-    call = {name: x.astype(float) if x.dtype.kind == "f" else x for name, x in inputs().items()}
-    variables = model.native.trainable_variables
-
-    def gradients(*given: Any) -> Any:
-        with tf.GradientTape() as tape:
-            outputs = model.native(*given)
-            total = tf.add_n([tf.reduce_sum(tf.sin(y)) for y in outputs.values() if y.dtype.is_floating])
-        return tape.gradient(total, variables)
-
-    plain, jitted = (tf.function(gradients, jit_compile=xla)(*native_tensors(call)) for xla in (False, True))
-    for one, other in zip(plain, jitted, strict=True):
-        assert_close(other.numpy(), one.numpy(), 1e-10)
 
 
 def test_each_turn_draws_anew() -> None:

@@ -81,6 +81,9 @@ LAYERS: dict[str, tuple[tuple[Size, ...], tuple[Layer, ...]]] = {
     "layer_norm": ((BATCH, HEIGHT, 6), (L.LayerNorm(),)),
     "leaky_relu": (IMAGE, (L.LeakyRelu(negative_slope=0.1),)),
     "leaky_relu, steep": (IMAGE, (L.LeakyRelu(negative_slope=1.7),)),
+    "local response norm": (IMAGE, (LAST, L.LocalResponseNorm(size=3, alpha=0.7, beta=0.6, k=1.5))),
+    "activations": ((BATCH, 6), (L.Relu6(), L.Elu(), L.Softplus(), L.LogSigmoid(), L.Softsign(), L.LogSoftmax())),
+    "activations with fields": ((BATCH, 6), (L.Elu(alpha=0.3), L.Softplus(beta=2.5), L.PRelu(), L.LogSoftmax(dim=0))),
     "softmax": ((BATCH, 5, 6), (L.Softmax(),)),
     "softmax over channels": (IMAGE, (L.Conv2d(out_channels=4, kernel_size=1), L.Softmax(dim=1))),
     "softmax over rows": (IMAGE, (L.Conv2d(out_channels=4, kernel_size=1, bias=False), L.Softmax(dim=2))),
@@ -144,14 +147,19 @@ def test_which_layers_run_fused() -> None:
         L.Conv2d(out_channels=4, kernel_size=3),
         L.BatchNorm(),
         L.LeakyRelu(),
+        *(L.LocalResponseNorm(size=3), L.LocalResponseNorm(size=2)),
+        *(L.Relu6(), L.Elu(), L.Elu(alpha=0.5), L.Softplus(), L.LogSigmoid(), L.Softsign()),
+        L.LogSoftmax(dim=1),
         L.Flatten(),
         L.Linear(out_features=2),
         L.Softmax(),
+        L.LogSoftmax(dim=0),
     )
     pair = chain((BATCH, 3, 5, 5), *layers)
+    both = ["relu6", "elu", "softplus", "logsigmoid", "softsign", "log_softmax"]
     for dtype, expected in (
-        ("float32", ["batch_norm", "leaky_relu", "softmax"]),
-        ("float64", ["softmax"]),
+        ("float32", ["batch_norm", "leaky_relu", "local_response_norm", *both, "softmax"]),
+        ("float64", [*both, "softmax"]),
     ):
         for training in (False, True):
             ran.clear()

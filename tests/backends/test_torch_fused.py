@@ -25,7 +25,6 @@ from netspec.layers.normalization import (
     InstanceNorm,
     L2Normalize,
     LayerNorm,
-    LocalResponseNorm,
     RMSNorm,
 )
 from netspec.layers.pooling import AvgPool2d, MaxPool2d
@@ -70,7 +69,6 @@ def fused_cases() -> list[tuple[Layer, tuple[int, ...]]]:
         (GroupNorm(num_groups=2, affine=False), (5, 4)),
         (InstanceNorm(), (5, 3, 4, 2)),
         (InstanceNorm(eps=1e-2, affine=True), (5, 3, 4)),
-        (LocalResponseNorm(size=4, alpha=0.3, beta=0.6, k=2), (5, 7, 4)),
         (L2Normalize(), (5, 3, 4)),
         (L2Normalize(dim=(1, -1), eps=2.0), (5, 3, 4)),
         *((layer, (5, 6)) for layer in smooth_and_bent()),

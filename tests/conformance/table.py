@@ -29,6 +29,8 @@ DIMS = {
     "interpolate": {"height": 5, "width": 6},
     "movement": {"time": 5},
     "transformer_encoder": {"time": 7},
+    "lines": {"time": 10},
+    "volumes": {"depth": 4, "height": 3},
     "attention": {"keys": 2},  # so few that random masks leave some queries nothing
     "transformer_layers": {"queries": 5, "keys": 2},
     "recurrent": {"batch": 5, "time": 3},  # with an empty sequence, and whole ones

@@ -1,8 +1,4 @@
-"""Every layer against torch.nn's own module with the same weights: a judge that shares no code with us.
-
-The layers' bodies are run by the NumPy reference in float64: outputs, gradients of inputs and parameters, and running
-statistics. What a body gets wrong would otherwise be wrong on every backend alike.
-"""
+"""Every layer against torch.nn's own module with the same weights."""
 
 from __future__ import annotations
 
@@ -26,6 +22,7 @@ from tests.conformance.test_torch_normalization import JUDGED as NORMALIZATION
 from tests.conformance.test_torch_recurrent import CELLS
 from tests.conformance.test_torch_recurrent import JUDGED as SEQUENCES
 from tests.conformance.test_torch_tensor_layers import JUDGED as TENSOR_LAYERS
+from tests.conformance.test_torch_windows import JUDGED as WINDOWS
 
 
 def same_by_hand(kernel: int, stride: int, dilation: int, lower: bool, **conv: Any) -> torch.nn.Module:
@@ -231,8 +228,10 @@ def test_embedding_means_what_torch_means() -> None:
 
 
 def test_every_layer_is_judged() -> None:
-    judged = {each.type for each in (*JUDGED.values(), *ACTIVATIONS.values(), *NORMALIZATION.values())}
-    elsewhere = {"embedding", "formula", *ATTENTION}  # in tests of their own
+    judged = {
+        each.type for each in (*JUDGED.values(), *ACTIVATIONS.values(), *NORMALIZATION.values(), *WINDOWS.values())
+    }
+    elsewhere = {"embedding", "formula", "global_max_pool", *ATTENTION}  # in tests of their own
     elsewhere |= {name.partition("-")[0] for name in (*TENSOR_LAYERS, *MOVEMENT, *ARITHMETIC, *SEQUENCES, *CELLS)}
     drawn = {"random_normal", "random_uniform"}  # in tests/backends/test_random.py: no two draws are alike
     assert judged | elsewhere | drawn == set(LAYER_TYPES)

@@ -15,6 +15,19 @@ LINE = (3, 6, 7)
 VOLUME = (2, 4, 3, 2, 5)
 
 
+class BiasedBatchNorm(torch.nn.BatchNorm2d):
+    """The variance of the batch itself goes into the running one."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for running, new in (
+            (self.running_mean, x.mean((0, 2, 3))),
+            (self.running_var, x.var((0, 2, 3), correction=0)),
+        ):
+            assert running is not None
+            running.lerp_(new.detach(), self.momentum or 0.0)
+        return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
+
+
 JUDGED = {
     "batch_norm": Judged("batch_norm", lambda: torch.nn.BatchNorm2d(6), IMAGE),
     "batch_norm-training": Judged("batch_norm", lambda: torch.nn.BatchNorm2d(6), IMAGE, training=True),
@@ -37,6 +50,12 @@ JUDGED = {
         "{type: layer_norm, elementwise_affine: false}",
         lambda: torch.nn.LayerNorm(8, elementwise_affine=False),
         IMAGE,
+    ),
+    "batch_norm-biased": Judged(
+        "{type: batch_norm, running_var: biased, stats_decay: 0.25}",
+        lambda: BiasedBatchNorm(4, momentum=0.75),
+        (2, 4, 2, 1),
+        True,
     ),
     "batch_norm-volume": Judged("batch_norm", lambda: torch.nn.BatchNorm3d(4), VOLUME, training=True),
     "batch_norm-far": Judged("batch_norm", lambda: torch.nn.BatchNorm1d(6), LINE, training=True, offset=1e4),

@@ -11,14 +11,14 @@ from netspec import layers
 from netspec.graph.builder import Builder, Entry
 from netspec.graph.graph import Graph, Origin, Param, Value
 from netspec.graph.invariants import check_graph
-from netspec.graph.ops import AdaptiveAveragePool, Concat, Convolution, Permute, TransposedConvolution
+from netspec.graph.ops import AdaptiveAveragePool, AdaptiveMaxPool, Concat, Convolution, Permute, TransposedConvolution
 from netspec.graph.ops.pooling import Pool
 from netspec.graph.types import TensorType
 from netspec.passes import apply_passes
 from netspec.passes.channels_last import channels_last
 from netspec.passes.expose import probe
 from netspec.passes.noise_inputs import noise_inputs
-from netspec.spec import load
+from netspec.spec import load, loads
 from tests.core.nets import (
     BATCH,
     NETS,
@@ -48,7 +48,7 @@ def assert_channels_last(graph: Graph) -> Graph:
     own = {n for call in graph.calls() if call.layer.type in ("tangled", "transpose") for n in call.body}
     made: dict[Value, Permute] = {}
     for node in graph.primitives():
-        if isinstance(node.op, (Convolution, TransposedConvolution, Pool, AdaptiveAveragePool)):
+        if isinstance(node.op, (Convolution, TransposedConvolution, Pool, AdaptiveAveragePool, AdaptiveMaxPool)):
             assert node.op.channels_last
         if isinstance(node.op, Permute):
             assert node.outputs[0] in read, "a permute that nothing reads"
@@ -61,7 +61,7 @@ def assert_channels_last(graph: Graph) -> Graph:
     for held in graph.state:
         if held.value in kernels:
             assert isinstance(held, Param)
-            assert held.permutation == (2, 3, 1, 0)
+            assert held.permutation == (*range(2, held.value.type.rank), 1, 0)
     return graph
 
 
@@ -131,3 +131,58 @@ def test_a_kernel_that_a_convolution_and_a_transposed_one_share_is_stored_once()
     assert [held.path for held in last.params] == ["down.weight", "down.bias"]
     assert permutes(last) == 2, "the image and the output alone"
     assert_same(run(graph, weights), run(last, weights))
+
+
+LINE = (
+    *(layers.Conv1d(out_channels=4, kernel_size=3, padding=1), layers.BatchNorm(), layers.Relu()),
+    *(
+        layers.MaxPool1d(kernel_size=2),
+        layers.AdaptiveMaxPool1d(output_size=2),
+        layers.AdaptiveAvgPool1d(output_size=3),
+    ),
+    *(layers.ConvTranspose1d(out_channels=3, kernel_size=3, stride=2), layers.AvgPool1d(kernel_size=2)),
+)
+VOLUME = (
+    *(layers.Conv3d(out_channels=4, kernel_size=2, padding="same"), layers.BatchNorm(), layers.Relu()),
+    *(
+        layers.MaxPool3d(kernel_size=2),
+        layers.AdaptiveMaxPool3d(output_size=2),
+        layers.AdaptiveAvgPool3d(output_size=3),
+    ),
+    *(layers.ConvTranspose3d(out_channels=3, kernel_size=3, stride=2), layers.AvgPool3d(kernel_size=2)),
+)
+
+
+@pytest.mark.parametrize(("chain", "spatial"), [(LINE, (7,)), (VOLUME, (6, 7, 5))], ids=["line", "volume"])
+def test_lines_and_volumes_stay_channels_last(chain: tuple[layers.Layer, ...], spatial: tuple[int, ...]) -> None:
+    for training in (False, True):
+        net = Net(training)
+        x = net.input(BATCH, 2, *spatial)
+        for layer in chain:
+            x = net.add(layer, x)
+        graph = net.b.finish({"y": x, "z": net.add(layers.GlobalMaxPool(), x)})
+        weights = weights_of(graph, np.random.default_rng(5))
+        last = assert_channels_last(channels_last(graph))
+        assert permutes(last) == 2, "the image and the output alone"
+        assert_same(run(graph, weights), run(last, weights))
+
+
+def test_what_moves_elements_of_images_moves_them_where_they_are() -> None:
+    layers_of_images = [
+        "{type: conv2d, out_channels: 4, kernel_size: 2, from: image}",
+        "{type: slice, dim: 2, start: 1}",
+        "{type: flip, dims: [1, -1]}",
+        "{type: pad, pad: [1, 0, 2, 1]}",
+        "{type: pad, pad: [1, 0, 2, 1], mode: reflect}",
+        "{type: roll, shifts: 2, dims: 3}",
+        "{type: interpolate, size: [9, 7]}",
+        "{type: interpolate, scale_factor: 2}",
+        "{type: interpolate, mode: linear, scale_factor: [2, 0.75]}",
+        "{type: interpolate, mode: linear, coords: align_corners, size: [5, 6]}",
+        "{name: parts, type: split, split_size_or_sections: 2, dim: 1}",
+        "{type: concat, dim: 1, from: ['parts:1', 'parts:0']}",
+        "{type: conv2d, out_channels: 2, kernel_size: 3}",
+    ]
+    text = f"{{netspec: 1, inputs: {{image: {{shape: [batch, 3, 6, 7]}}}}, layers: [{', '.join(layers_of_images)}]}}"
+    last = assert_channels_last(channels_last(loads(text).inference))
+    assert permutes(last) == 2, "the image and the output alone"

@@ -40,7 +40,7 @@ def test_a_wrong_spec_gets_the_message_below_it(block: Block, message: Block) ->
 
 def test_every_block_is_marked_in_a_way_that_is_known() -> None:
     kinds = {(block.language, block.mark) for page in PAGES for block in all_blocks(page)}
-    assert kinds == {("yaml", ""), ("yaml", "wrong"), ("text", ""), ("console", ""), ("python", "")}
+    assert kinds == {("yaml", ""), ("yaml", "wrong"), ("text", ""), ("console", ""), ("python", ""), ("toml", "")}
     assert len(RIGHT) >= 6
     assert len(WRONG) >= 4
 

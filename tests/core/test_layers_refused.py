@@ -227,6 +227,7 @@ def test_a_symbolic_size_that_no_call_could_have_is_refused(layer: Layer, shape:
         ("dropout", {"p": math.nan}, r"p: expected a number in \[0, 1\)"),
         ("batch_norm", {"eps": 0}, "eps: expected a number above 0, got 0"),
         ("batch_norm", {"momentum": 0.1}, "momentum is refused: it is the weight of the new batch in PyTorch and of"),
+        ("conv1d", {"padding_mode": "reflect"}, "padding_mode is refused: write a layer in front, such as {type: pad,"),
         ("batch_norm", {"stats_decay": 1.5}, r"stats_decay: expected a number in \[0, 1\], got 1.5"),
         ("batch_norm", {"running_var": "sample"}, "running_var: expected unbiased or biased, got text 'sample'"),
         ("layer_norm", {"dim": []}, "dim: expected the number of a dimension, or a list of them"),

@@ -222,7 +222,6 @@ def test_flags_have_no_order() -> None:
         ("permute", {"dims": 1}, "dims: expected a list of the numbers of all dimensions"),
         ("sum", {"dim": 1.0}, "dim: expected the number of a dimension, or a list of them, got 1.0"),
         ("sum", {"keepdims": True}, "unknown field keepdims; did you mean keepdim?"),
-        ("squeeze", {}, "dim is required"),
         ("select", {"dim": 0}, "index is required"),
         ("select", {"dim": 0, "index": "last"}, "index: expected the number of an element"),
         ("one_hot", {"num_classes": 0}, "num_classes: expected a positive integer, or an expression"),

@@ -9,7 +9,7 @@ import pytest
 
 from netspec import layers
 from netspec.graph.dims import Size, evaluate
-from netspec.graph.ops import AdaptiveAveragePool, AveragePool, Convolution, MaxPool, Mean, Op
+from netspec.graph.ops import AdaptiveAveragePool, AdaptiveMaxPool, AveragePool, Convolution, MaxPool, Mean, Op
 from netspec.graph.ops.pooling import bins
 from netspec.layers.base import Layer
 from netspec.layers.validation import construct
@@ -212,6 +212,26 @@ def test_ceil_mode_has_every_window_that_starts_in_front_of_the_last_padding(
 )
 def test_adaptive_pooling_is_as_plain_as_can_be(size: tuple[Size, Size], output: Any, kinds: list[type[Op]]) -> None:
     graph = graph_of(layers.AdaptiveAvgPool2d(output_size=output), (B, 5, *size))
+    assert [type(node.op) for node in graph.primitives()] == kinds
+    assert graph.outputs[0].value.shape == (B, 5, *pair(output))
+
+
+@pytest.mark.parametrize(
+    ("size", "output", "kinds"),
+    [
+        ((8, 6), 2, [MaxPool]),
+        ((8, 6), (8, 6), []),
+        ((7, 5), 1, [MaxPool]),
+        ((8, 6), (4, 4), [AdaptiveMaxPool]),
+        ((H, 6), (1, 2), [AdaptiveMaxPool]),
+    ],
+    ids=str,
+)
+def test_adaptive_maxima_are_plain_pools_or_one_primitive(
+    size: tuple[Size, Size], output: Any, kinds: list[type[Op]]
+) -> None:
+    """Never one after the other, which could find another of equals."""
+    graph = graph_of(layers.AdaptiveMaxPool2d(output_size=output), (B, 5, *size))
     assert [type(node.op) for node in graph.primitives()] == kinds
     assert graph.outputs[0].value.shape == (B, 5, *pair(output))
 

@@ -75,7 +75,7 @@ def test_no_limit_is_loose(name: str) -> None:
 def float64_reference(name: str, shaken: Iterable[Evaluation] = ()) -> Reference:
     """The float64 logits on torch, and how far the roundings in `shaken` move them."""
     exact = Evaluation(dict(parts(logits(name, "torch", "float64"))), {}, {})
-    return reference(netspec.load(name).inference, {"batch": 2}, exact, shaken)
+    return reference(netspec.load(name).inference, {"batch": 2}, exact, lambda: shaken)
 
 
 def stored_sensitivity(name: str) -> dict[Key, float]:

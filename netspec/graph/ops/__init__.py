@@ -37,7 +37,7 @@ from netspec.graph.ops.elementwise import (
 )
 from netspec.graph.ops.indexing import Gather, GatherAlong, OneHot, Select, SequenceMask, TopK
 from netspec.graph.ops.movement import Flip, Pad, Slice
-from netspec.graph.ops.pooling import AdaptiveAveragePool, AveragePool, MaxPool
+from netspec.graph.ops.pooling import AdaptiveAveragePool, AdaptiveMaxPool, AveragePool, MaxPool
 from netspec.graph.ops.products import Convolution, Matmul, TransposedConvolution
 from netspec.graph.ops.random import Bernoulli, Normal, Uniform
 from netspec.graph.ops.reductions import ArgMax, Cumsum, ElementCount, Max, Mean, Min, Prod, Sum
@@ -52,7 +52,7 @@ PRIMITIVES: tuple[type[Op], ...] = (
     *(Bernoulli, Normal, Uniform),
     *(NumberLike, Positions, SinCos, Array, Arange, Expand),
     *(Matmul, Einsum, Convolution, TransposedConvolution),
-    *(MaxPool, AveragePool, AdaptiveAveragePool),
+    *(MaxPool, AveragePool, AdaptiveAveragePool, AdaptiveMaxPool),
     *(Sum, Mean, Prod, Max, Min, ArgMax, Cumsum, ElementCount),
     *(Reshape, Permute, Concat, Slice, Flip, Pad),
     *(Gather, GatherAlong, Select, TopK, OneHot, SequenceMask),
@@ -63,6 +63,7 @@ __all__ = [
     "PRIMITIVES",
     "Abs",
     "AdaptiveAveragePool",
+    "AdaptiveMaxPool",
     "Add",
     "And",
     "Arange",

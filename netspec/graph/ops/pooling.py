@@ -1,4 +1,4 @@
-"""Primitives that slide a window and take one number of it: maximum, average."""
+"""Primitives that slide a window and give one number for it: maximum, average."""
 
 from __future__ import annotations
 
@@ -77,6 +77,36 @@ class AdaptiveAveragePool(Op):
         """How many elements each bin has, along each dimension."""
         sizes = zip(self.input_size, self.output_size, strict=True)
         return [[end - start for start, end in bins(size, count)] for size, count in sizes]
+
+
+@dataclass(frozen=True)
+class AdaptiveMaxPool(Op):
+    """The largest number of each bin of AdaptiveAveragePool; the gradient goes to the first of equals, row by row.
+
+    `input_size` is None where only the call knows the size; one bin holds all of that. The first of equals is also
+    found one dimension after the other, if the last one goes first.
+    """
+
+    input_size: tuple[int | None, ...]
+    output_size: tuple[int, ...]
+    channels_last: bool = False
+
+    def infer(self, *inputs: TensorType) -> Types:
+        (x,) = inputs
+        require_float(self, x)
+        spatial = x.shape[1:-1] if self.channels_last else x.shape[2:]
+        for size, held, count in zip(spatial, self.input_size, self.output_size, strict=True):
+            assert size == held or (held is None and count == 1), (x, self)
+        return (_with_spatial(x, self.output_size, self.channels_last),)
+
+    def elementwise(self, inputs: Types, outputs: Types) -> Size:
+        (x,) = inputs
+        spatial = x.shape[1:-1] if self.channels_last else x.shape[2:]
+        lengths = [
+            size if held is None else sum(end - start for start, end in bins(held, count))
+            for size, held, count in zip(spatial, self.input_size, self.output_size, strict=True)
+        ]
+        return x.shape[0] * x.shape[-1 if self.channels_last else 1] * product(lengths)
 
 
 def bins(size: int, count: int) -> list[tuple[int, int]]:

@@ -19,8 +19,9 @@ from netspec.layers.tensor import Concat, Flatten, Reshape
 
 ELEMENTWISE = (Constant, Unary, StopGradient, Binary, Comparison, Logical, Where, Cast, Draw)
 # Layers that read `[batch, channels, *spatial]`, and give the same; those below give `[batch, channels]`.
-SPATIAL = frozenset({"conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"})
-POOLED = frozenset({"global_avg_pool"})
+FAMILIES = ("conv", "conv_transpose", "max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool")
+SPATIAL = frozenset(f"{family}{rank}d" for family in FAMILIES for rank in (1, 2, 3))
+POOLED = frozenset({"global_avg_pool", "global_max_pool"})
 # These read what `batch_norm` reads, and give the same.
 PER_CHANNEL = frozenset({"batch_norm", "group_norm", "instance_norm", "prelu"})
 OVER_FEATURES = frozenset({"layer_norm", "rms_norm", "l2_normalize", "softmax", "log_softmax"})
@@ -89,7 +90,7 @@ def _input_order(value: Value, graph: Graph) -> Order:
     if value.type.rank >= 4:
         return Image()
     spatial = value.type.rank == 3 and any(
-        value in call.inputs and call.layer.type in SPATIAL | PER_CHANNEL for call in graph.calls()
+        value in call.inputs and call.layer.type in SPATIAL | PER_CHANNEL for call in graph.all_calls()
     )
     return Image() if spatial else Plain()
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from netspec.errors import WeightsError
-from netspec.weights.conversion.layer_weights import SourceLayer, TargetLayer
+from netspec.weights.conversion.layer_weights import CONVOLUTIONS, TRANSPOSED, SourceLayer, TargetLayer
 from netspec.weights.conversion.recurrent import BY_GATES, Cell, kinds_of, recurrent_source
 from netspec.weights.safetensors_file import Array
 
@@ -28,7 +28,7 @@ CELL = re.compile(r"(.+?)(?:\.(forward|backward)_rnn)?(\.cell)?|")
 # What a module can be, by the names of its arrays and the rank of its kernel.
 KINDS: Mapping[tuple[frozenset[str], int | None], frozenset[str]] = {
     (frozenset({"kernel"}), 2): frozenset({"linear"}),
-    (frozenset({"kernel"}), 4): frozenset({"conv2d", "conv_transpose2d"}),
+    **{(frozenset({"kernel"}), rank + 2): frozenset({f"conv{rank}d", f"conv_transpose{rank}d"}) for rank in (1, 2, 3)},
     (frozenset({"mean", "var"}), None): frozenset({"batch_norm"}),
     (frozenset({"scale", "bias"}), None): frozenset({"layer_norm", "group_norm", "instance_norm"}),
     (frozenset({"scale"}), None): frozenset({"layer_norm", "rms_norm"}),
@@ -37,8 +37,8 @@ KINDS: Mapping[tuple[frozenset[str], int | None], frozenset[str]] = {
 }
 # Where the name that linen gives tells more.
 LINEN_KINDS = {
-    "Conv": frozenset({"conv2d"}),
-    "ConvTranspose": frozenset({"conv_transpose2d"}),
+    "Conv": CONVOLUTIONS - TRANSPOSED,
+    "ConvTranspose": TRANSPOSED,
     "LayerNorm": frozenset({"layer_norm"}),
     "RMSNorm": frozenset({"rms_norm"}),
     "GroupNorm": frozenset({"group_norm", "instance_norm"}),
@@ -133,7 +133,8 @@ def _layer(path: str, arrays: Mapping[str, Array]) -> SourceLayer:
         others = set(arrays) - names
         fits = names <= set(arrays) and others <= {"bias", "scale"}
         if fits and (rank is None or arrays["kernel"].ndim == rank):
-            kinds = LINEN_KINDS.get(re.sub(r"_\d+$", "", path.rpartition(".")[2]), kinds)
+            told = LINEN_KINDS.get(re.sub(r"_\d+$", "", path.rpartition(".")[2]), kinds)
+            kinds = kinds & told or told
             return SourceLayer(path, path, kinds, partial(_weights, path, kinds, arrays))
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
     raise WeightsError(f"{path}: no layer of ours has arrays like its {shapes}")
@@ -142,15 +143,15 @@ def _layer(path: str, arrays: Mapping[str, Array]) -> SourceLayer:
 def _weights(path: str, kinds: frozenset[str], arrays: Mapping[str, Array], target: TargetLayer) -> Mapping[str, Array]:
     if target.type not in kinds:
         raise WeightsError(f"{path} of Flax is no {target.type}")
-    if target.type != "conv_transpose2d":
+    if target.type not in TRANSPOSED:
         return {ROLES.get(name, name): array for name, array in arrays.items()}
     inputs, outputs, *_ = target.call.params["weight"].shape
     kernel = arrays["kernel"]
-    if inputs == outputs and kernel.shape != (1, 1, 1, 1):
+    if inputs == outputs and kernel.size > 1:
         message = f"with {inputs} channels in and out it does not tell whether transpose_kernel was set"
         raise WeightsError(f"{path}: {message}; convert this layer by hand")
-    if kernel.shape[2:] == (inputs, outputs):
+    if kernel.shape[-2:] == (inputs, outputs):
         # Without transpose_kernel, the default, Flax slides the kernel as it is: the gradient of a convolution has it
         # the other way round.
-        return {**arrays, "kernel": np.flip(kernel, (0, 1)).swapaxes(2, 3)}
+        return {**arrays, "kernel": np.flip(kernel, tuple(range(kernel.ndim - 2))).swapaxes(-1, -2)}
     return arrays

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from netspec.errors import WeightsError
-from netspec.weights.conversion.layer_weights import SourceLayer, TargetLayer
+from netspec.weights.conversion.layer_weights import CONVOLUTIONS, SourceLayer, TargetLayer
 from netspec.weights.conversion.process import Foreign
 from netspec.weights.conversion.recurrent import BY_GATES, Cell, kinds_of, recurrent_source
 from netspec.weights.safetensors_file import Array
@@ -17,9 +17,9 @@ from netspec.weights.safetensors_file import Array
 # Our types by the name that Keras makes of a class.
 KINDS: Mapping[str, frozenset[str]] = {
     "dense": frozenset({"linear"}),
-    "conv2d": frozenset({"conv2d"}),
-    "depthwise_conv2d": frozenset({"depthwise_conv2d"}),
-    "conv2d_transpose": frozenset({"conv_transpose2d"}),
+    **{f"conv{rank}d": frozenset({f"conv{rank}d"}) for rank in (1, 2, 3)},
+    **{f"depthwise_conv{rank}d": frozenset({f"depthwise_conv{rank}d"}) for rank in (1, 2)},
+    **{f"conv{rank}d_transpose": frozenset({f"conv_transpose{rank}d"}) for rank in (1, 2, 3)},
     "batch_normalization": frozenset({"batch_norm"}),
     "layer_normalization": frozenset({"layer_norm"}),
     "group_normalization": frozenset({"group_norm", "instance_norm"}),
@@ -36,8 +36,7 @@ CELL = re.compile(r"(.+?)(?:/(forward|backward)_layer)?(/cell(?:/cells/\w+)?)?")
 # The arrays of a layer in the order of the file, and which are left where there are fewer.
 ORDERS: Mapping[str, Sequence[tuple[str, ...]]] = {
     "linear": (("kernel", "bias"), ("kernel",)),
-    "conv2d": (("kernel", "bias"), ("kernel",)),
-    "conv_transpose2d": (("kernel", "bias"), ("kernel",)),
+    **dict.fromkeys(CONVOLUTIONS, (("kernel", "bias"), ("kernel",))),
     "batch_norm": (("scale", "bias", "mean", "var"), ("mean", "var")),
     "layer_norm": (("scale", "bias"),),
     "group_norm": (("scale", "bias"),),

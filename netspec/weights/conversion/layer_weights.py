@@ -10,7 +10,7 @@ import numpy as np
 from netspec.errors import WeightsError
 from netspec.graph.graph import Call
 from netspec.layers.activation import PRelu
-from netspec.layers.convolution import Conv2d
+from netspec.layers.convolution import Conv
 from netspec.layers.linear import Linear
 from netspec.layers.recurrent import CellLayer, RecurrentLayer
 from netspec.weights.conversion.feature_order import NEW_FEATURES, PER_CHANNEL, Features, Image, Order, Plain, Unknown
@@ -54,14 +54,16 @@ class TargetLayer:
     def is_depthwise(self) -> bool:
         """Whether each channel is convolved alone: Keras has a layer of its own for that."""
         layer = self.call.layer
-        return isinstance(layer, Conv2d) and layer.groups > 1 and self.call.params["weight"].shape[1] == 1
+        return isinstance(layer, Conv) and layer.groups > 1 and self.call.params["weight"].shape[1] == 1
 
+
+TRANSPOSED = frozenset(f"conv_transpose{rank}d" for rank in (1, 2, 3))
+CONVOLUTIONS = TRANSPOSED | {f"conv{rank}d" for rank in (1, 2, 3)}
 
 # What our weights are made of, by local name.
 ROLES: Mapping[str, Mapping[str, str]] = {
     "linear": {"weight": "kernel", "bias": "bias"},
-    "conv2d": {"weight": "kernel", "bias": "bias"},
-    "conv_transpose2d": {"weight": "kernel", "bias": "bias"},
+    **{type: {"weight": "kernel", "bias": "bias"} for type in CONVOLUTIONS},
     "batch_norm": {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"},
     "layer_norm": {"weight": "scale", "bias": "bias"},
     "group_norm": {"weight": "scale", "bias": "bias"},
@@ -70,9 +72,6 @@ ROLES: Mapping[str, Mapping[str, str]] = {
     "prelu": {"weight": "slope"},
     "embedding": {"weight": "embedding"},
 }
-
-
-CONVOLUTIONS = frozenset({"conv2d", "conv_transpose2d"})
 
 
 def converted(source: SourceLayer, target: TargetLayer) -> dict[str, Array]:
@@ -142,10 +141,10 @@ def _kernel(array: Array, order: list[int] | None, target: TargetLayer) -> Array
     if isinstance(layer, Linear):
         rows = array[order] if order is not None and len(order) == len(array) else array
         return rows if layer.weight_layout == "in_out" else rows.T
-    if target.is_depthwise and array.shape[2] > 1:
-        # A depthwise layer of Keras: [kH, kW, in, multiplier].
-        array = array.reshape(*array.shape[:2], 1, -1)
-    return np.transpose(array, (3, 2, 0, 1))
+    if target.is_depthwise and array.shape[-2] > 1:
+        # A depthwise layer of Keras: [*kernel, in, multiplier].
+        array = array.reshape(*array.shape[:-2], 1, -1)
+    return np.transpose(array, (array.ndim - 1, array.ndim - 2, *range(array.ndim - 2)))
 
 
 def _listed(roles: set[str]) -> str:

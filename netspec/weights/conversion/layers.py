@@ -16,7 +16,8 @@ from netspec.weights.conversion.renaming import renamed
 from netspec.weights.initial import Arrays
 
 How = Literal["name", "order", "rename"]
-DEPTHWISE = "depthwise_conv2d"
+# What Keras calls its layers of convolutions of each channel alone, before the name of ours.
+DEPTHWISE = "depthwise_"
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,11 @@ def match_layers(
 
 def _groups(sources: Iterable[SourceLayer], targets: Iterable[TargetLayer]) -> dict[str, list[TargetLayer]]:
     """Targets by kind; convolutions of each channel alone are a kind of their own where the source has that kind."""
-    depthwise = any(DEPTHWISE in source.kinds for source in sources)
+    known = frozenset[str]().union(*(source.kinds for source in sources))
     groups: dict[str, list[TargetLayer]] = {}
     for target in targets:
-        groups.setdefault(DEPTHWISE if depthwise and target.is_depthwise else target.type, []).append(target)
+        alone = f"{DEPTHWISE}{target.type}"
+        groups.setdefault(alone if alone in known and target.is_depthwise else target.type, []).append(target)
     return groups
 
 

@@ -31,6 +31,11 @@ def linear_single(call: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.linear(x.float(), weight.float(), bias.float()).to(torch.float64)
 
 
+def layer_norm_single(call: Any, x: Tensor) -> Tensor:
+    """Without weight and bias, over the last axis; right but for its precision."""
+    return F.layer_norm(x.float(), x.shape[-1:], eps=call.layer.eps).to(torch.float64)
+
+
 def conv_without_bias(call: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     attributes = next(vars(node.op) for node in call.body if isinstance(node.op, Convolution))
     return convolution(x, weight, None if call.layer.groups > 1 else bias, **attributes)
@@ -114,6 +119,7 @@ MISTAKES: dict[str, Tables] = shared_mistakes(LOWERINGS) | {
     "conv_without_bias": fused(Conv2d, conv_without_bias),
     "kernel_flipped": fused(Conv2d, kernel_flipped),
     "layer_norm_eps": fused(LayerNorm, lambda call, x, weight, bias: F.layer_norm(x, (4,), weight, bias, 1e-3)),
+    "layer_norm_single": fused(LayerNorm, layer_norm_single),
     "batch_norm_eps": fused(BatchNorm, lambda *given, **state: batch_norm(*given, **state, eps=1e-3)),
     "batch_norm_reversed": fused(BatchNorm, batch_norm_reversed),
     "batch_norm_biased": fused(BatchNorm, batch_norm_biased),

@@ -1,0 +1,96 @@
+"""Backends that write down which of their lowerings and fused forms were run, in whichever process that was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from netspec.backend import Backend, FloatType
+from netspec_jax import JaxBackend
+from netspec_onnx import OnnxBackend
+from netspec_tensorflow import TensorFlowBackend
+from netspec_torch import TorchBackend
+
+Table = Mapping[type, Callable[..., Any]]
+
+
+class Seen(NamedTuple):
+    """An entry of a table that was called. `form` is `lowering`, `fused`, or `body` where it left that to the body."""
+
+    name: str
+    form: str
+
+
+class Recording(Backend):
+    """Mixed into a backend: its tables note each entry that is called in the file `record`."""
+
+    record: Path
+
+    def own_lowerings(self) -> Table:
+        return self._noting(super().own_lowerings(), lambda result: "lowering")  # type: ignore[safe-super]
+
+    def own_fused(self) -> Table:
+        fused = super().own_fused()  # type: ignore[safe-super]
+        return self._noting(fused, lambda result: "body" if result is NotImplemented else "fused")
+
+    def _noting(self, table: Table, form_of: Callable[[Any], str]) -> Table:
+        known: set[Seen] = set()
+
+        def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+            def noted(*inputs: Any, **attributes: Any) -> Any:
+                result = function(*inputs, **attributes)
+                seen = Seen(name, form_of(result))
+                if seen not in known:
+                    known.add(seen)
+                    with self.record.open("a") as file:
+                        file.write(f"{' '.join(seen)}\n")
+                return result
+
+            return noted
+
+        return {key: noting(key.__name__, function) for key, function in table.items()}
+
+
+class RecordingTorch(Recording, TorchBackend):
+    pass
+
+
+class RecordingTensorFlow(Recording, TensorFlowBackend):
+    pass
+
+
+class RecordingJax(Recording, JaxBackend):
+    pass
+
+
+class RecordingOnnx(Recording, OnnxBackend):
+    pass
+
+
+RECORDING: dict[str, type[Recording]] = {
+    "torch": RecordingTorch,
+    "tensorflow": RecordingTensorFlow,
+    "jax": RecordingJax,
+    "onnx": RecordingOnnx,
+}
+
+
+def recording(name: str, dtype: FloatType, folder: Path) -> Recording:
+    """The backend `name`, which notes what it runs in a file of `folder`."""
+    backend = RECORDING[name]()
+    backend.record = folder / f"{name}-{dtype}"
+    backend.record.touch()
+    return backend
+
+
+def without_fused(backend: Recording) -> Recording:
+    """The same, with the layers' bodies alone."""
+    bodies = type(backend)(fused={})
+    bodies.record = backend.record
+    return bodies
+
+
+def seen_by(backend: Recording) -> set[Seen]:
+    """What has been noted so far."""
+    return {Seen(*line.split()) for line in backend.record.read_text().splitlines()}

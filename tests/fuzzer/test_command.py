@@ -1,0 +1,40 @@
+"""`netspec fuzz` on the command line: words, JSON, statuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from netspec.cli.application import run
+
+
+def test_the_summary_and_the_status(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["fuzz", "--count", "3", "--seed", "1", "--backends", "numpy", "-o", str(tmp_path / "found")]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("3 graphs of seed 1: ")
+    assert "disagreements: 0\n" in out
+    assert "numpy-float64: " in out
+    assert err == ""
+    assert not (tmp_path / "found").exists()
+
+
+def test_json_of_single_graphs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fuzz", "--graph", "7", "--graph", "9", "--backends", "numpy", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["graphs"] == 2
+    assert found["agree"] is True
+    assert set(found["coverage"]) == {"layers", "missing_layers", "pairs", "possible_pairs"}
+
+
+def test_help_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fuzz", "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "cut down to the smallest spec" in words
+    assert "Exit status 1 where anything disagrees" in words
+
+
+def test_no_graphs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fuzz", "--count", "0"]) == 2
+    assert "--count" in capsys.readouterr().err

@@ -1,0 +1,163 @@
+"""100 graphs on every backend in turn, and what the fuzzer does with what it finds."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import netspec
+from netspec.backend import Backend, find_backend
+from netspec.fuzz.generator import FuzzedGraph, Style, generate, written
+from netspec.fuzz.judging import modes
+from netspec.fuzz.metamorphic import relations_that_fail
+from netspec.fuzz.references import entries
+from netspec.fuzz.report import ILL_CONDITIONED_SHARE
+from netspec.fuzz.run import Options, fuzz
+from netspec.fuzz.shrink import shrink
+from netspec.fuzz.targets import SLOW, rotated, targets
+from netspec.fuzz.twins import BREAKS, negative_twins
+from netspec.spec import loads
+from tests.conformance.command import MUTANTS
+
+GRAPHS = 100
+SEED = 0
+
+
+def test_100_graphs_agree() -> None:
+    report = fuzz(Options(GRAPHS, SEED, rotate=True))
+    assert report.graphs == GRAPHS
+    assert report.agree, str(report)
+    assert len(report.ill_conditioned) <= ILL_CONDITIONED_SHARE * GRAPHS, report.ill_conditioned
+    assert len(report.refused) <= ILL_CONDITIONED_SHARE * GRAPHS, report.refused
+    # Each graph met a cheap backend and a slow one, each of them its turn.
+    assert set(report.comparisons) == {target.name for target in targets(None)}
+    assert min(report.comparisons.values()) >= GRAPHS // 10
+    assert report.relations > 4 * GRAPHS
+    assert report.twins == 2 * GRAPHS
+
+
+def test_targets_take_turns() -> None:
+    every = targets(None)
+    chosen = [rotated(every, number) for number in range(12)]
+    assert {target.name for pair in chosen for target in pair} == {target.name for target in every}
+    assert all([target.backend.name in SLOW for target in pair] == [False, True] for pair in chosen)
+
+
+# What the checker must refuse.
+
+
+@pytest.mark.parametrize("how", BREAKS, ids=lambda how: how.__name__)
+def test_each_way_to_break_a_spec_is_found_and_refused(how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netspec.fuzz.twins.BREAKS", (how,))
+    twins = [twin for number in range(40) for twin in negative_twins(generate(8, number, QUICK), 1)]
+    assert len(twins) >= 2
+    assert [twin for twin in twins if twin.wrong is not None] == []
+
+
+QUICK = ("conv2d", "max_pool2d", "relu", "linear", "batch_norm", "embedding")
+
+
+def test_a_checker_that_takes_a_broken_spec_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netspec.fuzz.twins.loads", lambda text, file: loads(VALID))
+    report = fuzz(Options(2, SEED, ["numpy"]))
+    assert not report.agree
+    assert {finding.words[0] for finding in report.findings} == {"it was taken"}
+
+
+def test_a_failure_of_the_core_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise AssertionError("our own mistake")
+
+    monkeypatch.setattr("netspec.fuzz.run.modes", broken)
+    report = fuzz(Options(2, SEED, ["numpy"]))
+    assert [(finding.number, finding.kind) for finding in report.findings] == [(0, "core"), (1, "core")]
+    assert "our own mistake" in report.findings[0].words[-1]
+
+
+# Relations between models.
+
+VALID = """\
+netspec: 1
+name: valid
+inputs: {x: {shape: [batch, 4]}}
+layers:
+  - {name: a, type: linear, out_features: 4, repeat: 2}
+  - {name: b, type: gelu}
+outputs: {y: b}
+"""
+
+
+def graph_of(text: str) -> FuzzedGraph:
+    import yaml
+
+    return FuzzedGraph(0, 0, yaml.safe_load(text), text, "yaml")
+
+
+def test_relations_hold_and_a_broken_one_is_named() -> None:
+    graph = graph_of(VALID)
+    mode = next(iter(modes(graph, graph.load())))
+    assert relations_that_fail(mode, graph.data) == {}
+    other = {**graph.data, "layers": [*graph.data["layers"][:1], {"name": "b", "type": "silu"}]}
+    assert set(relations_that_fail(mode, other)) == {"renamed", "frozen", "samples"} - {"samples"}
+
+
+# Shrinking.
+
+
+def test_shrinking_leaves_what_fails_alone() -> None:
+    """A graph `fails` where it has a max_pool2d with a stride above 1 behind anything at all."""
+
+    def fails(graph: FuzzedGraph) -> bool:
+        graph.load()
+        found = [e for e in entries(graph.data["layers"]) if e.get("type") == "max_pool2d"]
+        return any(entry.get("stride") not in (None, 1) for entry in found)
+
+    failing = [graph for graph in (generate(2, number, QUICK) for number in range(60)) if fails(graph)]
+    assert len(failing) >= 3
+    for graph in failing[:5]:
+        small = shrink(graph, fails)
+        assert fails(small)
+        (entry,) = small.data["layers"]
+        assert set(entry) <= {"name", "type", "from", "kernel_size", "stride"}
+        assert len(small.data["inputs"]) == 1
+        assert set(small.data) == {"netspec", "name", "inputs", "layers", "outputs"}
+        assert small.dims == {} and not small.whole
+
+
+def mutant(monkeypatch: pytest.MonkeyPatch, base: str, mistake: str) -> Backend:
+    monkeypatch.syspath_prepend(MUTANTS)
+    planted: Backend = importlib.import_module("netspec_mutants").Mutant(base, mistake)
+    return planted
+
+
+def test_a_planted_mistake_is_found_cut_down_and_reproduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = mutant(monkeypatch, "torch", "gelu_tanh")
+    number = next(n for n in range(200) if "type: gelu" in generate(SEED, n).text and not generate(SEED, n).whole)
+    report = fuzz(Options(seed=SEED, backends=[wrong], numbers=[number], folder=tmp_path))
+    assert not report.agree
+    finding = report.findings[0]
+    assert finding.file is not None and finding.command is not None
+    assert finding.command.startswith(f"netspec verify {finding.file} --backends torch_gelu_tanh --dtype float")
+    spec = netspec.load(finding.file)
+    assert [call.layer.type for call in spec.inference.all_calls()] == ["gelu"]
+    assert not netspec.verify(spec, [wrong], dtype="float64").agree
+    assert netspec.verify(spec, ["torch"], dtype="float64").agree
+    assert json.dumps(report.to_json(), allow_nan=False)
+    assert finding.command in str(report)
+
+
+def test_the_same_graph_without_a_mistake_agrees() -> None:
+    assert fuzz(Options(4, SEED, [find_backend("torch")])).agree
+
+
+def test_styles_say_the_same() -> None:
+    data = dict(generate(SEED, 5).data)
+    styles: tuple[Style, ...] = ("yaml", "json", "flow")
+    texts = [(written(data, style), f"spec.{'json' if style == 'json' else 'yaml'}") for style in styles]
+    resolved = [loads(text, file=file).resolved() for text, file in texts]
+    assert resolved[0] == resolved[1] == resolved[2]
+    assert len({text for text, _ in texts}) == 3
