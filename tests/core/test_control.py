@@ -214,3 +214,12 @@ def test_a_gradient_draws_no_random_numbers() -> None:
     made = spec(HEAD.replace("name: y, type: tanh", "name: y, type: dropout, p: 0.5") + OWN)
     with pytest.raises(NetspecError, match=r"own: gradient: Own draws random numbers in own\.y: make them an input"):
         made.training  # noqa: B018 (it is expanded where it is asked for)
+
+
+def test_a_block_with_a_gradient_writes_its_inputs() -> None:
+    text = (
+        "netspec: 1\ninputs: {x: {shape: [batch, 2]}}\nblocks:\n  Back: {inputs: [grad_output], layers: [identity]}\n"
+        "  Own: {gradient: Back, layers: [tanh]}\nlayers:\n  - {name: own, type: Own}\n"
+    )
+    with pytest.raises(NetspecError, match="own: gradient: a block with a gradient writes its inputs"):
+        loads(text)
