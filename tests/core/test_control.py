@@ -222,4 +222,4 @@ def test_a_block_with_a_gradient_writes_its_inputs() -> None:
         "  Own: {gradient: Back, layers: [tanh]}\nlayers:\n  - {name: own, type: Own}\n"
     )
     with pytest.raises(NetspecError, match="own: gradient: a block with a gradient writes its inputs"):
-        loads(text)
+        netspec.loads(text)
