@@ -230,8 +230,7 @@ class BlockUnit(BodyUnit):
         from netspec.expand.gradients import with_gradient  # which holds units, as this one
 
         if not isinstance(given, Bound):
-            message = f"{self.at.label}: gradient: a block with a gradient writes its inputs"
-            raise LanguageError(message, self.at.entry.location)
+            raise FollowsError  # its inputs were refused where the block is written
         return with_gradient(self, self.block.gradient, given)
 
     def plain_call(self, given: Given) -> Result:

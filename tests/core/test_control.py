@@ -216,10 +216,13 @@ def test_a_gradient_draws_no_random_numbers() -> None:
         made.training  # noqa: B018 (it is expanded where it is asked for)
 
 
-def test_a_block_with_a_gradient_writes_its_inputs() -> None:
+def test_inputs_of_a_block_with_a_gradient_that_are_no_names_are_the_one_mistake() -> None:
     text = (
-        "netspec: 1\ninputs: {x: {shape: [batch, 2]}}\nblocks:\n  Back: {inputs: [grad_output], layers: [identity]}\n"
-        "  Own: {gradient: Back, layers: [tanh]}\nlayers:\n  - {name: own, type: Own}\n"
+        "netspec: 1\ninputs: {x: {shape: [batch, 2]}}\nblocks:\n"
+        "  Back: {inputs: [grad_y], layers: [{name: x, type: identity}], outputs: {x: x}}\n"
+        "  Own: {inputs: x, gradient: Back, layers: [{name: y, type: tanh}], outputs: {y: y}}\n"
+        "layers:\n  - {name: own, type: Own}\n"
     )
-    with pytest.raises(NetspecError, match="own: gradient: a block with a gradient writes its inputs"):
-        netspec.loads(text)
+    with pytest.raises(NetspecError) as caught:
+        netspec.loads(text, file="s.yaml")
+    assert str(caught.value) == "s.yaml:5:17: inputs of block Own: expected a list of names such as [x, mask]"
