@@ -224,5 +224,5 @@ def test_inputs_of_a_block_with_a_gradient_that_are_no_names_are_the_one_mistake
         "layers:\n  - {name: own, type: Own}\n"
     )
     with pytest.raises(NetspecError) as caught:
-        netspec.loads(text, file="s.yaml")
-    assert str(caught.value) == "s.yaml:5:17: inputs of block Own: expected a list of names such as [x, mask]"
+        netspec.loads(text)
+    assert str(caught.value) == "<text>:5:17: inputs of block Own: expected a list of names such as [x, mask]"
