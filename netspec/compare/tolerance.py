@@ -12,9 +12,10 @@ float32: u = 2^-24, s = the largest change of the float64 tensor, over the same 
 on inputs, weights and every number that is computed, forwards and backwards: accept
 `16 * sqrt(max(1, n / 1024)) * s + 32 * u`, n the longest reduction. Noise on inputs and weights alone is not enough: it
 misses what a program must lose that subtracts a mean of 1e4 (error 1.6e-3 in torch, limit 5e-6), and the rounding
-noise that is the gradient of a bias before batch_norm. A tensor with s > 1000 u is ill-conditioned: its float32 error
-says little, and the report lists it; unless it is zero in exact arithmetic, at most 1e-13 s / u in float64, which is
-counted with those that cancel.
+noise that is the gradient of a bias before batch_norm. Below 2^-126, where float32 runs out of digits, the noise has
+that size: a product of 150 numbers may be 1e-40, which ONNX Runtime gives to 3e-3. A tensor with s > 1000 u is
+ill-conditioned: its float32 error says little, and the report lists it; unless it is zero in exact arithmetic, at most
+1e-13 s / u in float64, which is counted with those that cancel.
 """
 
 from __future__ import annotations

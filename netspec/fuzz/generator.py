@@ -11,7 +11,7 @@ from typing import Any, Literal
 from netspec.fuzz.draft import Draft, Held
 from netspec.fuzz.features import apply_features
 from netspec.fuzz.fields import SIZES
-from netspec.fuzz.placing import place
+from netspec.fuzz.placing import place, place_behind
 from netspec.fuzz.recipes import NOT_GENERATED
 from netspec.fuzz.references import names_of, names_read
 from netspec.fuzz.walk import steps
@@ -22,8 +22,8 @@ from netspec.spec import Spec, loads
 Style = Literal["yaml", "json", "flow"]
 # Sizes that symbolic dimensions have in a graph's calls: 1 among them.
 SYMBOL_SIZES = (1, 2, 3, 4, 5, 7)
-# Layers beside those of the walk, most of them with many fields.
-EXTRA = 2
+# Layers beside those of the walk: most often one with many fields.
+EXTRA = 1
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,10 @@ def generate(seed: int, number: int, types: Sequence[str] | None = None) -> Fuzz
     before: Held | None = None
     draft.add_input(["batch", rng.choice(SIZES)])
     every = list(types or layer_types())
+    previous: str | None = None
     for type in steps(every, seed, number):
-        before = place(draft, type, before) or before
+        before = place_behind(draft, previous, before, type) or before
+        previous = type
     for type in rng.choices(every, [_weight(type) for type in every], k=EXTRA):
         place(draft, type, rng.choice(draft.values))
     _end(draft)
@@ -94,6 +96,12 @@ def _end(draft: Draft) -> None:
     chosen = list(dict.fromkeys([*ends, *more]))
     draft.spec["outputs"] = {f"o{place}": reference for place, reference in enumerate(chosen)}
     needed = read | names_read(draft.spec["outputs"])
+    symbols = {size for name, held in draft.spec["inputs"].items() if name in needed for size in held["shape"]}
+    for name, held in draft.spec["inputs"].items():  # one may be there for a size that a shape speaks of
+        new = {size for size in held["shape"] if isinstance(size, str)} - symbols
+        if any(f"$({size}" in json.dumps(draft.layers) for size in new):
+            needed.add(name)
+            symbols |= new
     draft.spec["inputs"] = {name: held for name, held in draft.spec["inputs"].items() if name in needed}
     draft.values = [
         held for held in draft.values if held.reference not in draft.spec["inputs"] or held.reference in needed

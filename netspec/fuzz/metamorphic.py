@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from netspec.backend import find_backend
-from netspec.compare.case import REFERENCE
+from netspec.compare.case import reference_backend
 from netspec.fuzz.generator import written
 from netspec.fuzz.judging import Mode
 from netspec.fuzz.references import changed, changed_entry
-from netspec.graph.graph import Graph
+from netspec.graph.graph import Graph, Value
 from netspec.language.formatting.document import format_value
 from netspec.layers import LAYER_TYPES
 from netspec.model import Arrays, Evaluation
@@ -30,24 +29,23 @@ Check = Callable[["Mode", Mapping[str, Any]], str | None]
 # They look at more than one place of a dimension whose number no field gives.
 MIXING = {
     *("matmul", "einsum", "rearrange", "reshape", "scaled_dot_product_attention", "formula", "buffer", "permute"),
-    *("flatten", "global_avg_pool", "alibi"),
+    *("flatten", "global_avg_pool", "alibi", "pad", "expand", "interpolate"),
 }
 
 
-def relations_that_fail(mode: Mode, data: Mapping[str, Any]) -> dict[str, str]:
-    """The relations that do not hold for a graph's inference, each with what is wrong.
+def relations(mode: Mode, data: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, str | None]:
+    """What is wrong with each of these relations (all unless given) for a graph's inference: None where it holds.
 
     None is asked of a graph that draws random numbers in inference: each run has its own.
     """
-    if any(node.op.random for node in mode.spec.inference.primitives()):
+    if any(node.op.random for node in mode.spec.inference.all_primitives()):
         return {}
     with np.errstate(all="ignore"):
-        found = {name: check(mode, data) for name, check in CHECKS.items()}
-    return {name: wrong for name, wrong in found.items() if wrong is not None}
+        return {name: CHECKS[name](mode, data) for name in names or CHECKS}
 
 
 def _run(spec: Spec, weights: Arrays, inputs: Arrays, cotangents: Arrays | None) -> Evaluation:
-    model = find_backend(REFERENCE).compile(spec.graphs, weights, "float64")
+    model = reference_backend().compile(spec.graphs, weights, "float64")
     return model.evaluate(inputs, cotangents or None, False)
 
 
@@ -147,15 +145,20 @@ def samples(mode: Mode, data: Mapping[str, Any]) -> str | None:
 
 def unmixed_outputs(graph: Graph) -> list[str]:
     """Outputs `[batch, ...]` of layers that keep samples apart whatever their fields: none names a dimension."""
-    apart = {entry.value for entry in graph.inputs if entry.value.shape and str(entry.value.shape[0]) == "batch"}
+    # Of a row [batch] the last dimension, which many layers look along, is the batch itself.
+    apart = {entry.value for entry in graph.inputs if entry.value.type.rank > 1 and _batched(entry.value)}
     for call in graph.calls():
         fields = LAYER_TYPES[call.layer.type].model_fields
         plain = call.layer.type not in MIXING and not any(name.startswith(("dim", "start", "end")) for name in fields)
-        first = all(str(output.shape[0]) == "batch" for output in call.outputs if output.shape)
+        first = all(output.type.rank > 1 and _batched(output) for output in call.outputs)
         ranks = {value.type.rank for value in call.inputs}
         if plain and call.inputs and set(call.inputs) <= apart and first and len(ranks) == 1:
-            apart |= {output for output in call.outputs if output.shape}
+            apart |= set(call.outputs)
     return [output.name for output in graph.outputs if output.value in apart]
+
+
+def _batched(value: Value) -> bool:
+    return str(value.shape[0]) == "batch"
 
 
 def saved(mode: Mode, data: Mapping[str, Any]) -> str | None:
