@@ -86,7 +86,7 @@ def test_a_failure_of_the_core_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_a_backend_that_never_answers_ends_the_run(name: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"netspec.fuzz.targets.{name}", value)
-    with pytest.raises(BackendNeverAnsweredError, match="backend torch failed:(.|\n)*its process ended with status"):
+    with pytest.raises(BackendNeverAnsweredError, match=r"backend torch failed:(.|\n)*its process ended with status"):
         fuzz(Options(3, SEED, ["torch"]))
 
 
