@@ -101,3 +101,12 @@ def test_graphs_have_every_feature() -> None:
     assert {graph.style for graph in graphs()} == {"yaml", "json", "flow"}
     assert {graph.whole for graph in graphs()} == {True, False}
     assert any(graph.dims.get("batch") == 1 for graph in graphs())
+
+
+@pytest.mark.thorough
+def test_2000_graphs_have_every_layer_and_most_pairs() -> None:
+    coverage = Coverage()
+    for number in range(2000):
+        coverage.add(generate(5, number).load().training)
+    assert coverage.missing_layers == []
+    assert coverage.share >= 0.8
