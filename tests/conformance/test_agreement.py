@@ -11,23 +11,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from netspec.backend import Backend, FloatType
+from netspec.backend import Backend
 from netspec.compare.report import BackendReport
 from netspec.compare.session import Task
 from netspec.compare.verify import compare
 from netspec.compare.worker import Worker
 from netspec.errors import BackendError
-from tests.conformance.recording import Recording, recording, seen_by, without_fused
+from tests.conformance.recording import Recording, Target, recording, seen_by, without_fused
 from tests.conformance.support import check_support
 from tests.conformance.table import Row, rows
-
-Target = tuple[str, FloatType]
 
 TARGETS: list[Target] = [
     ("torch", "float64"),
     ("torch", "float32"),
     ("tensorflow", "float64"),
     ("tensorflow", "float32"),
+    ("tensorflow_without_onednn", "float32"),
     ("jax", "float64"),
     ("jax", "float32"),
     ("onnx", "float32"),
@@ -63,7 +62,8 @@ every_row = pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
 
 
 def run(worker: Worker, row: Row, backend: Backend) -> BackendReport:
-    RAN[backend.name, worker.dtype] += 1
+    assert isinstance(backend, Recording)
+    RAN[backend.target] += 1
     gradients = not backend.inference_only
     case = row.case(worker.dtype, gradients)
     cotangents = case.cotangents if gradients else None

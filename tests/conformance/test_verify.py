@@ -297,7 +297,7 @@ def test_a_script_without_a_main_guard(tmp_path: Path, spec: str) -> None:
 # The judgement of single tensors, where a whole model would hardly get.
 
 
-def judged(expected: Any, found: Any, kind: str = "output", dtype: str = "float64") -> Any:
+def judged(expected: Any, found: Any, kind: str = "output", dtype: FloatType = "float64") -> Any:
     key = (kind, "y")
     scale = float(np.abs(expected[np.isfinite(expected)]).max(initial=0)) or 1.0
     return Reference({key: expected}, {key: scale}, frozenset(), {key: 0.0}, 1).judge(key, found, dtype)
