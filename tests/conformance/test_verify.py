@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import netspec
-from netspec.backend import Backend, find_backend
+from netspec.backend import Backend, FloatType, find_backend
 from netspec.compare.tolerance import Reference, max_difference
 from netspec.errors import BackendError
 from tests.conformance.command import environment, mutants, strict_json, verify
