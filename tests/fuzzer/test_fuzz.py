@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,14 @@ def test_targets_take_turns() -> None:
 @pytest.mark.parametrize("how", BREAKS, ids=lambda how: how.__name__)
 def test_each_way_to_break_a_spec_is_found_and_refused(how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netspec.fuzz.twins.BREAKS", (how,))
-    twins = [twin for number in range(40) for twin in negative_twins(generate(8, number, QUICK), 1)]
+    twins = [twin for number in range(40) for twin in negative_twins(quick(number), 1)]
     assert len(twins) >= 2
     assert [twin for twin in twins if twin.wrong is not None] == []
+
+
+@cache
+def quick(number: int) -> FuzzedGraph:
+    return generate(8, number, QUICK)
 
 
 QUICK = ("conv2d", "max_pool2d", "relu", "linear", "batch_norm", "embedding")
@@ -135,7 +141,7 @@ def test_shrinking_leaves_what_fails_alone() -> None:
         assert fails(small)
         (entry,) = small.data["layers"]
         assert set(entry) <= {"name", "type", "from", "kernel_size", "stride"}
-        assert len(small.data["inputs"]) == 1
+        assert len(small.data["inputs"]) <= 2  # the output, which `fails` does not ask for, may read another one
         assert set(small.data) == {"netspec", "name", "inputs", "layers", "outputs"}
         assert small.dims == {} and not small.whole
 
