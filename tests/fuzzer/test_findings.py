@@ -58,3 +58,10 @@ def test_a_size_that_only_a_shape_speaks_of_keeps_its_input() -> None:
     graph = generate(5, 444)
     assert graph.load().graphs.inference.outputs
     assert list(entries(graph.data["layers"]))
+
+
+def test_a_kernel_above_its_volume_pools_on_torch() -> None:
+    """With ceil_mode one window begins inside; F.avg_pool3d refuses it, its siblings do not."""
+    layer = "{name: y, type: avg_pool3d, kernel_size: [3, 1, 2], ceil_mode: true, from: x}"
+    spec = spec_of("x: {shape: [batch, 2, time, 4, 5]}", layer)
+    assert netspec.verify(spec, ["torch"], dtype="float64", dims={"time": 2}).agree
