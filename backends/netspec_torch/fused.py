@@ -68,8 +68,8 @@ def avg_pool(call: Call, x: Tensor) -> Any:
     if not layer.ceil_mode:
         return NotImplemented
     kernel, stride, padding = layer.window()
-    room = zip(x.shape[2:], kernel, padding, strict=True)
-    if layer.spatial == 3 and any(size + sum(pads) < k for size, k, pads in room):
+    room = zip(call.inputs[0].shape[2:], kernel, padding, strict=True)
+    if layer.spatial == 3 and not all(isinstance(size, int) and size + sum(pads) >= k for size, k, pads in room):
         return NotImplemented
     pool = AVERAGE_POOLS[layer.spatial]
     return pool(x, kernel, stride, [side for side, _ in padding], True, layer.count_include_pad)
