@@ -18,7 +18,7 @@ from netspec.fuzz.references import bodies, entries
 from netspec.fuzz.walk import steps, walk
 from netspec.layers import LAYER_TYPES
 
-GRAPHS = 72
+GRAPHS = 120
 
 
 @cache
