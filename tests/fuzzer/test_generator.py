@@ -18,12 +18,12 @@ from netspec.fuzz.references import bodies, entries
 from netspec.fuzz.walk import steps, walk
 from netspec.layers import LAYER_TYPES
 
-GRAPHS = 120
+GRAPHS = 60
 
 
 @cache
 def graphs() -> list[FuzzedGraph]:
-    return [generate(3, number) for number in range(GRAPHS)]
+    return [generate(14, number) for number in range(GRAPHS)]
 
 
 def test_every_graph_is_valid_in_both_modes() -> None:
@@ -33,7 +33,7 @@ def test_every_graph_is_valid_in_both_modes() -> None:
 
 def test_a_graph_depends_on_its_seed_and_number_alone() -> None:
     numbers = random.Random(1).sample(range(GRAPHS), 6)
-    assert [generate(3, number) for number in numbers] == [graphs()[number] for number in numbers]
+    assert [generate(14, number) for number in numbers] == [graphs()[number] for number in numbers]
     assert len({graph.text for graph in graphs()}) == GRAPHS
     assert generate(4, 0).text != graphs()[0].text
 
@@ -78,7 +78,7 @@ def test_most_pairs_of_the_walk_are_placed() -> None:
     wanted: set[tuple[str, str]] = set()
     for graph in graphs():
         coverage.add(graph.load().training)
-        wanted |= set(pairwise(steps(layer_types(), 3, graph.number)))
+        wanted |= set(pairwise(steps(layer_types(), 14, graph.number)))
     # Of those that can follow each other: the others have no rank or dtype in common.
     wanted &= coverage.possible
     assert len(coverage.pairs & wanted) > 0.7 * len(wanted)
