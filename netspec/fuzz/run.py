@@ -16,7 +16,7 @@ from netspec.backend import Backend
 from netspec.compare.session import Answer
 from netspec.compare.worker import BackendProcessError
 from netspec.errors import NetspecError
-from netspec.fuzz.generator import FuzzedGraph, generate
+from netspec.fuzz.generator import FuzzedGraph, generate, require_generated
 from netspec.fuzz.judging import Mode, Verdict, judge, modes
 from netspec.fuzz.metamorphic import CHECKS, relations_that_fail
 from netspec.fuzz.report import Finding, FuzzReport
@@ -35,7 +35,7 @@ class Options:
     """What to fuzz. With `rotate` each graph runs on two targets in turn, not on all of them.
 
     `folder` takes the files of failures; without one nothing is cut down or written. `numbers` are single graphs
-    instead of the first `count`.
+    instead of the first `count`. Each graph has some of `layers`, where any are named.
     """
 
     count: int = 100
@@ -44,6 +44,7 @@ class Options:
     rotate: bool = False
     folder: Path | None = None
     numbers: Sequence[int] | None = None
+    layers: Sequence[str] = ()
 
 
 @dataclass
@@ -59,8 +60,10 @@ class _Pending:
 def fuzz(options: Options, progress: Callable[[int, FuzzReport], None] = lambda done, report: None) -> FuzzReport:
     """Run the fuzzer; `progress` hears of each graph that is done.
 
-    Raises NetspecError for a backend that is not there.
+    Raises NetspecError for a backend or a layer that is not there.
     """
+    for type in options.layers:
+        require_generated(type)
     every = targets(options.backends)
     report = FuzzReport(options.seed)
     numbers = range(options.count) if options.numbers is None else options.numbers
@@ -70,7 +73,7 @@ def fuzz(options: Options, progress: Callable[[int, FuzzReport], None] = lambda 
         for done, number in enumerate(numbers, 1):
             chosen = rotated(every, number) if options.rotate else every
             try:
-                pending.extend(_start(generate(options.seed, number), chosen, pool, report))
+                pending.extend(_start(generate(options.seed, number, wanted=options.layers), chosen, pool, report))
             except Exception as error:  # noqa: BLE001 (no spec may make the core raise what is no NetspecError)
                 words = tuple(traceback.format_exception(error)[-3:])
                 report.findings.append(Finding(number, "core", "reading, or the reference", words))
@@ -102,12 +105,12 @@ def _start(graph: FuzzedGraph, chosen: Sequence[Target], pool: Pool, report: Fuz
         if not mode.training:
             _relations(graph, mode, report)
         for target in chosen:
-            if _meets(graph, mode, target):
+            if meets(graph, mode, target):
                 mode.reference_for(target)
                 yield _Pending(graph, mode, target, pool.submit(target, mode.case_for(target)))
 
 
-def _meets(graph: FuzzedGraph, mode: Mode, target: Target) -> bool:
+def meets(graph: FuzzedGraph, mode: Mode, target: Target) -> bool:
     """Whether a target takes part: ties and kinks of whole numbers say something in float64 alone."""
     if target.backend.inference_only:
         return not mode.training and not graph.whole

@@ -1,18 +1,24 @@
-"""The mistakes that the fuzzer must catch: which layers or primitives each hits, and the frameworks it is planted in.
+"""The mistakes that the fuzzer must catch: where each is planted, and which layers or primitives it hits.
 
-The mistakes themselves stand in tests/conformance/mutants, one table of lowerings and fused forms for each framework.
+The mistakes themselves stand in tests/conformance/mutants, one table of lowerings and fused forms for each framework,
+and in bodies.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Where = Literal["tables", "shared body", "one body"]
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A mistake, in words for the table of tests/README.md; `hits` are layer types, one of which a graph must have.
+    """A mistake, in words for the table of tests/README.md; `hits` are layers or primitives, one of which a graph has.
 
-    `quick` and `thorough` are frameworks: the first run by default.
+    `quick` and `thorough` are frameworks: the first run by default. It stands in their tables, in the body that all
+    run and the reference too (so that a native form must disagree), or in the body that one backend runs. With `asked`
+    the graphs are those of `netspec fuzz --layers`, else those of a plain run.
     """
 
     name: str
@@ -20,6 +26,8 @@ class Planted:
     hits: tuple[str, ...]
     quick: tuple[str, ...]
     thorough: tuple[str, ...] = ()
+    where: Where = "tables"
+    asked: bool = False
 
 
 CONVOLUTION = ("conv2d",)
