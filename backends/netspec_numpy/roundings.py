@@ -30,7 +30,10 @@ class Roundings:
 
     def of_lowerings(self, lowerings: Table) -> Table:
         """The same primitives with roundings in their results."""
-        return {op: lowering if op.exact else self._of_lowering(lowering) for op, lowering in lowerings.items()}
+        return {
+            op: lowering if op.exact or op.selects else self._of_lowering(lowering)
+            for op, lowering in lowerings.items()
+        }
 
     def of_vjps(self, vjps: Table) -> Table:
         """The same products with roundings in what flows back."""

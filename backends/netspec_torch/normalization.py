@@ -89,11 +89,14 @@ def _normalized(call: Call, dim: int | tuple[int, ...]) -> list[int] | None:
 
 
 def group_norm(call: Call, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-    """Also for instance_norm, whose groups are channels: F.instance_norm takes three times as long (2.13)."""
+    """Also for instance_norm, whose groups are channels: F.instance_norm takes three times as long (2.13).
+
+    Not F.group_norm: it refuses one sample with one number in each group, in inference too.
+    """
     layer = call.layer
     assert isinstance(layer, GroupNorm | InstanceNorm)
     groups = layer.num_groups if isinstance(layer, GroupNorm) else call.inputs[0].shape[1]
-    return F.group_norm(x, groups, weight, bias, layer.eps)
+    return torch.group_norm(x, groups, weight, bias, layer.eps)
 
 
 def l2_normalize(call: Call, x: Tensor) -> Tensor:

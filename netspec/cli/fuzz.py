@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from netspec.cli.failures import DISAGREEMENT
+from netspec.cli.failures import DISAGREEMENT, FAILURE
 from netspec.cli.options import FormatOption
 from netspec.cli.output import emit, emit_json, note
 
@@ -49,9 +49,11 @@ def fuzz(
     from pathlib import Path
 
     from netspec.cli.verify import backend_names
+    from netspec.errors import printable
     from netspec.fuzz.report import FuzzReport
     from netspec.fuzz.run import Options
     from netspec.fuzz.run import fuzz as run
+    from netspec.fuzz.targets import BackendNeverAnsweredError
 
     live = sys.stderr is not None and sys.stderr.isatty()
     total = len(number) if number else count
@@ -64,7 +66,11 @@ def fuzz(
 
     wanted = layers.split(",") if layers else []
     options = Options(count, seed, backend_names(backends), rotate, Path(folder), number, wanted)
-    report = run(options, progress)
+    try:
+        report = run(options, progress)
+    except BackendNeverAnsweredError as error:
+        note("\n".join(map(printable, str(error).splitlines())))
+        raise typer.Exit(FAILURE) from None
     if live:
         note("")
     if output_format == "json":

@@ -10,12 +10,17 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from netspec.fuzz.control_features import branches, by_mode, gradient, scan, while_loop
 from netspec.fuzz.draft import Draft, Entry, Held
 from netspec.fuzz.references import changed_entry, names_of, names_read, references_of
 from netspec.layers import LAYER_TYPES
 
 Feature = Callable[[Draft], dict[str, Any] | None]
-# What has weights in most cases: what is shared, tied, frozen and started otherwise.
+# What has a weight in most cases: what is shared, tied and started otherwise.
+WEIGHTY = {
+    *("linear", "embedding", "batch_norm", "layer_norm", "rms_norm", "group_norm", "prelu"),
+    *(f"{stem}{rank}d" for stem in ("conv", "conv_transpose") for rank in (1, 2, 3)),
+}
 INITIALIZERS = (
     "ones",
     {"type": "normal", "std": 0.4},
@@ -79,7 +84,7 @@ def freeze(draft: Draft) -> dict[str, Any]:
 
 
 def init(draft: Draft) -> dict[str, Any] | None:
-    found = [entry for entry in _layers(draft) if entry["type"] != "parameter"]
+    found = [entry for entry in _layers(draft) if entry["type"] in WEIGHTY]
     if not found:
         return None
     start = draft.rng.choice(INITIALIZERS)
@@ -177,7 +182,7 @@ def share(draft: Draft) -> dict[str, Any] | None:
     found = [e for e in found if e["type"] != "buffer" and _values(draft).get(e["from"]) is not None]
     if not found:
         return None
-    weighty = [e for e in found if e["type"] in ("linear", "conv2d", "conv_transpose2d", "batch_norm", "layer_norm")]
+    weighty = [e for e in found if e["type"] in WEIGHTY]
     entry, held = draft.rng.choice(weighty or found), _values(draft)
     x = held[entry["from"]]
     others = [each for each in draft.values if (each.rank, each.dtype) == (x.rank, x.dtype) and _present(draft, each)]
@@ -199,7 +204,7 @@ def _present(draft: Draft, held: Held) -> bool:
 def tie(draft: Draft) -> dict[str, Any] | None:
     """The weight of an entry is that of an equal one above, or of a parameter of its own."""
     found = [e for e in _layers(draft, single=True) if not {"repeat", "tie", "init"} & set(e)]
-    found = [e for e in found if e["type"] in ("linear", "conv2d", "conv_transpose2d", "batch_norm", "layer_norm")]
+    found = [e for e in found if e["type"] in WEIGHTY]
     if not found:
         return None
     entry, name = draft.rng.choice(found), draft.name("tied")
@@ -296,4 +301,5 @@ def words(draft: Draft) -> dict[str, Any]:
 FEATURES: tuple[Feature, ...] = (
     *(frozen, freeze, init, defaults, param, condition, repeat, parallel, share, tie),
     *(group, group, unnamed, input_default, only_training, words),
+    *(scan, while_loop, branches, gradient, by_mode),
 )

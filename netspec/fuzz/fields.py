@@ -99,7 +99,7 @@ BY_NAME: Mapping[str, Maker] = {
     "num_heads": lambda c: c.rng.choice(divisors(c.size(-1))),
     "upscale_factor": lambda c: c.rng.choice([f for f in (1, 2, 3) if c.size(1) % f**2 == 0]),
     "downscale_factor": lambda c: c.rng.choice([f for f in (1, 2, 3) if c.size(2) % f == 0]),
-    "eps": lambda c: c.rng.choice((0.1, 0.1, 1e-3)),
+    "eps": lambda c: c.rng.choice((0.1, 0.1, 0.01)),
     "p": lambda c: c.rng.choice((0.0, 0.3, 0.5)),
     "stats_decay": lambda c: c.rng.choice((0.9, 0.5)),
     "index": lambda c: c.rng.choice((0, -1, 1, -2)),

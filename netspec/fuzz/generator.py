@@ -12,7 +12,7 @@ from netspec.errors import NetspecError, nearest, printable
 from netspec.fuzz.draft import Draft, Held
 from netspec.fuzz.features import apply_features
 from netspec.fuzz.fields import SIZES
-from netspec.fuzz.placing import place
+from netspec.fuzz.placing import place, place_behind
 from netspec.fuzz.recipes import NOT_GENERATED
 from netspec.fuzz.references import names_of, names_read
 from netspec.fuzz.walk import steps
@@ -74,8 +74,10 @@ def generate(seed: int, number: int, types: Sequence[str] | None = None, wanted:
     before: Held | None = None
     draft.add_input(["batch", rng.choice(SIZES)])
     every = list(types or layer_types())
+    previous: str | None = None
     for type in steps(every, seed, number):
-        before = place(draft, type, before) or before
+        before = place_behind(draft, previous, before, type) or before
+        previous = type
     beside = list(wanted or every)
     for type in rng.choices(beside, [_weight(type) for type in beside], k=EXTRA):
         place(draft, type, rng.choice(draft.values))

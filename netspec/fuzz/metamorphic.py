@@ -19,7 +19,7 @@ from netspec.compare.case import REFERENCE
 from netspec.fuzz.generator import written
 from netspec.fuzz.judging import Mode
 from netspec.fuzz.references import changed, changed_entry
-from netspec.graph.graph import Graph
+from netspec.graph.graph import Graph, Value
 from netspec.language.formatting.document import format_value
 from netspec.layers import LAYER_TYPES
 from netspec.model import Arrays, Evaluation
@@ -30,7 +30,7 @@ Check = Callable[["Mode", Mapping[str, Any]], str | None]
 # They look at more than one place of a dimension whose number no field gives.
 MIXING = {
     *("matmul", "einsum", "rearrange", "reshape", "scaled_dot_product_attention", "formula", "buffer", "permute"),
-    *("flatten", "global_avg_pool", "alibi"),
+    *("flatten", "global_avg_pool", "alibi", "pad", "expand", "interpolate"),
 }
 
 
@@ -147,15 +147,20 @@ def samples(mode: Mode, data: Mapping[str, Any]) -> str | None:
 
 def unmixed_outputs(graph: Graph) -> list[str]:
     """Outputs `[batch, ...]` of layers that keep samples apart whatever their fields: none names a dimension."""
-    apart = {entry.value for entry in graph.inputs if entry.value.shape and str(entry.value.shape[0]) == "batch"}
+    # Of a row [batch] the last dimension, which many layers look along, is the batch itself.
+    apart = {entry.value for entry in graph.inputs if entry.value.type.rank > 1 and _batched(entry.value)}
     for call in graph.calls():
         fields = LAYER_TYPES[call.layer.type].model_fields
         plain = call.layer.type not in MIXING and not any(name.startswith(("dim", "start", "end")) for name in fields)
-        first = all(str(output.shape[0]) == "batch" for output in call.outputs if output.shape)
+        first = all(output.type.rank > 1 and _batched(output) for output in call.outputs)
         ranks = {value.type.rank for value in call.inputs}
         if plain and call.inputs and set(call.inputs) <= apart and first and len(ranks) == 1:
-            apart |= {output for output in call.outputs if output.shape}
+            apart |= set(call.outputs)
     return [output.name for output in graph.outputs if output.value in apart]
+
+
+def _batched(value: Value) -> bool:
+    return str(value.shape[0]) == "batch"
 
 
 def saved(mode: Mode, data: Mapping[str, Any]) -> str | None:

@@ -11,6 +11,8 @@ from netspec.fuzz.recipes import recipe
 from netspec.layers import LAYER_TYPES
 from netspec.layers.base import input_names
 
+# Layers without an input: nothing comes before them.
+GENERATORS = {"arange", "buffer", "constant", "ones", "parameter", "zeros"}
 # How often the front end may refuse before another input is tried.
 TRIALS = 4
 GUARDS = {"positive": "abs(x) + 0.5", "bounded": "tanh(x)"}
@@ -30,6 +32,40 @@ def place(draft: Draft, type: str, before: Held | None) -> Held | None:
     return None
 
 
+def place_behind(draft: Draft, previous: str | None, before: Held | None, type: str) -> Held | None:
+    """Append a layer that reads `before`, of a layer of type `previous`.
+
+    Where it does not take that, it reads a second layer of the type `previous` on a new input of another rank; else
+    whatever is there.
+    """
+    how = recipe(type)
+    if previous is None or type in GENERATORS:
+        return place(draft, type, before)
+    if before is not None and _fits(before, how):
+        for _ in range(TRIALS):
+            placed = _try(draft, type, how, before)
+            if placed is not None:
+                return placed
+    first = recipe(previous)
+    for rank in draft.rng.sample(how.ranks, len(how.ranks)) if previous not in GENERATORS else ():
+        # The rank that goes out is most often the one that comes in; one or two fewer or more is seen by trying.
+        for offset in (0, 1, -1, 2):
+            if rank + offset not in first.ranks or first.source is not None:
+                continue
+            state = list(draft.values), dict(draft.spec["inputs"]), list(draft.layers)
+            again = _try(draft, previous, first, _fresh(draft, first, rank + offset))
+            if again is not None and _fits(again, how):
+                placed = _try(draft, type, how, again) or _try(draft, type, how, again)
+                if placed is not None:
+                    return placed
+            draft.values[:], draft.spec["inputs"], draft.spec["layers"] = state
+    return place(draft, type, before)
+
+
+def _fits(held: Held, how: Recipe) -> bool:
+    return held.rank in how.ranks and held.dtype in how.dtypes
+
+
 def _candidates(draft: Draft, type: str, how: Recipe, before: Held | None) -> list[Any]:
     names = input_names(LAYER_TYPES[type])
     if not names.required and not names.variadic and type != "formula":
@@ -37,16 +73,16 @@ def _candidates(draft: Draft, type: str, how: Recipe, before: Held | None) -> li
     source = how.source
     if source is not None:
         return [lambda: source(Context(draft, None))]
-    fitting = [held for held in draft.values if held.rank in how.ranks and held.dtype in how.dtypes]
+    fitting = [held for held in draft.values if _fits(held, how)]
     first = [before] if before in fitting else []
     others = [draft.rng.choice(fitting)] if fitting and draft.rng.random() < 0.5 else []
     return [*first, *others, lambda: _fresh(draft, how)]
 
 
-def _fresh(draft: Draft, how: Recipe) -> Held:
-    """A new input of the model of a rank and dtype that the layer takes."""
+def _fresh(draft: Draft, how: Recipe, rank: int | None = None) -> Held:
+    """A new input of the model of a rank (any that will do, unless given) and dtype that the layer takes."""
     rng = draft.rng
-    rank = rng.choice(how.ranks)
+    rank = rank or rng.choice(how.ranks)
     shape: list[int | str] = ["batch", *(rng.choice(SIZES) for _ in range(rank - 1))]
     if rank > 2 and rng.random() < 0.3:
         shape[rng.randint(2, rank - 1)] = rng.choice(("time", "height"))

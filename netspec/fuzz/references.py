@@ -1,4 +1,4 @@
-"""Reads and changes the references of a spec in plain data: `from`, `else`, `share`, `tie`, `outputs`."""
+"""Reads and changes the references of a spec in plain data: `from`, `else`, `share`, `cond`, `tie`, `outputs`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ def changed_entry(entry: Any, change: Change, path: Change | None = None) -> Any
     if isinstance(entry, str):
         return entry
     new = dict(entry)
-    for key in ("from", "else", "share"):
+    for key in ("from", "else", "share", "cond"):
         if key in new:
             new[key] = changed(new[key], change)
     if "tie" in new:
         new["tie"] = {name: (path or change)(where) for name, where in new["tie"].items()}
-    if "layers" in new:
-        new["layers"] = [changed_entry(each, change, path) for each in new["layers"]]
+    for key in ("layers", "branches"):
+        if key in new:
+            new[key] = [changed_entry(each, change, path) for each in new[key]]
     return new
 
 
@@ -76,13 +77,14 @@ def entries(layers: Any) -> Iterator[dict[str, Any]]:
     for entry in layers:
         if isinstance(entry, dict):
             yield entry
-            yield from entries(entry.get("layers", ()))
+            yield from entries((*entry.get("layers", ()), *entry.get("branches", ())))
 
 
 def bodies(spec: Mapping[str, Any]) -> Iterator[list[Any]]:
-    """Every list of entries: the model's, those of blocks and of groups."""
+    """Every list of entries: the model's, those of blocks, of groups and of branches."""
     for body in (spec, *spec.get("blocks", {}).values()):
         yield body["layers"]
         for entry in entries(body["layers"]):
-            if "layers" in entry:
-                yield entry["layers"]
+            for key in ("layers", "branches"):
+                if key in entry:
+                    yield entry[key]

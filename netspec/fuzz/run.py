@@ -60,7 +60,8 @@ class _Pending:
 def fuzz(options: Options, progress: Callable[[int, FuzzReport], None] = lambda done, report: None) -> FuzzReport:
     """Run the fuzzer; `progress` hears of each graph that is done.
 
-    Raises NetspecError for a backend or a layer that is not there.
+    Raises NetspecError for a backend or a layer that is not there, BackendNeverAnsweredError for one whose process
+    cannot start.
     """
     for type in options.layers:
         require_generated(type)

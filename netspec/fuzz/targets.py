@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, Timer
 from types import TracebackType
 from typing import Self
 
@@ -18,8 +18,14 @@ from netspec.compare.worker import BackendProcessError, Worker, Workers
 # A process is ended after so many graphs: compiled programs stay in the memory of JAX and TensorFlow.
 GRAPHS_OF_A_PROCESS = 250
 PROCESSES_AT_A_TIME = 2
+# Seconds for one graph, a process's start included: above it the process is ended, and the graph is a failure.
+TIME_LIMIT = 300.0
 # They trace and compile a program for each graph, which takes about a second; the others take some hundredths.
 SLOW = {"tensorflow", "jax"}
+
+
+class BackendNeverAnsweredError(RuntimeError):
+    """The process of a backend has ended before its first answer: no graph is to blame, and nothing can be compared."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,11 @@ class Pool:
         return self._threads.submit(self.ask, target, case)
 
     def ask(self, target: Target, case: Case) -> Answer:
-        """The answer now. Raises NetspecError where the backend refuses, BackendProcessError where it breaks down."""
+        """The answer now.
+
+        Raises NetspecError where the backend refuses, BackendProcessError where it breaks down, and
+        BackendNeverAnsweredError where its process ends before it has answered anything.
+        """
         with self._lock:
             running = self._running.setdefault(target.name, _Running(target, self._workers))
         return running.ask(target.backend, case)
@@ -93,6 +103,7 @@ class _Running:
         self._workers = workers
         self._worker: Worker | None = None
         self._served = 0
+        self._answered = False
         self._lock = Lock()
 
     def ask(self, backend: Backend, case: Case) -> Answer:
@@ -100,13 +111,22 @@ class _Running:
             if self._worker is None or self._served >= GRAPHS_OF_A_PROCESS:
                 self.end()
                 self._worker, self._served = self._workers.start(self._target.backend, self._target.dtype), 0
-            self._served += 1
+            worker = self._worker
+            clock = Timer(TIME_LIMIT, worker.kill)
+            clock.start()
             try:
-                return ask(self._worker, case, self._target.dtype, backend)
-            except BackendProcessError:
-                if not self._worker.alive:
+                answer = ask(worker, case, self._target.dtype, backend)
+            except BackendProcessError as error:
+                if not worker.alive:
                     self.end()
+                    if not self._answered:
+                        raise BackendNeverAnsweredError(str(error)) from None
                 raise
+            finally:
+                clock.cancel()
+                self._served += 1
+            self._answered = True
+            return answer
 
     def end(self) -> None:
         """End the process, if it runs."""

@@ -130,7 +130,9 @@ def captured(bodies: Iterable[Body]) -> tuple[Value, ...]:
     """The values of the graph around them that bodies read, each once."""
     found: dict[Value, None] = {}
     for body in bodies:
-        known = {*body.inputs, *(value for node in body.nodes for value in node.outputs)}
+        # A call of identity hands on what it reads: it does not compute it.
+        made = (value for node in body.nodes for value in node.outputs if value not in reads(node))
+        known = {*body.inputs, *made}
         known |= {value for node in body.nodes if isinstance(node, Call) for value in node.updates.values()}
         read = [value for node in body.nodes for value in reads(node)]
         found.update(dict.fromkeys(value for value in (*read, *body.outputs) if value not in known))

@@ -89,7 +89,10 @@ def test_graphs_have_every_feature() -> None:
     in_entries = {key for graph in graphs() for entry in entries(graph.data["layers"]) for key in entry}
     assert keys >= {"freeze", "defaults", "params", "let", "blocks", "description"}
     assert in_entries >= {"frozen", "init", "if", "else", "repeat", "parallel", "share", "tie", "layers"}
-    assert len(FEATURES) == 16
+    assert in_entries >= {"scan", "while", "branches", "cond"}
+    assert any("gradient" in block for graph in graphs() for block in graph.data.get("blocks", {}).values())
+    assert "by_mode" in {entry.get("type") for graph in graphs() for entry in entries(graph.data["layers"])}
+    assert len(FEATURES) == 21
     assert any(isinstance(entry, str) for graph in graphs() for body in bodies(graph.data) for entry in body)
     shapes = [held for graph in graphs() for held in graph.data["inputs"].values()]
     assert {held.get("dtype") for held in shapes} >= {None, "bool", "int64"}

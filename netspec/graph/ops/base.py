@@ -27,6 +27,8 @@ class Op:
     moves_elements: ClassVar[bool] = False
     # The output's numbers are computed without rounding, and so are those that flow back.
     exact: ClassVar[bool] = False
+    # The output's numbers are some of the inputs', so nothing is rounded; those that flow back are sums.
+    selects: ClassVar[bool] = False
     # The output is drawn anew in every call.
     random: ClassVar[bool] = False
 

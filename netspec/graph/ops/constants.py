@@ -60,6 +60,7 @@ class Expand(Op):
 
     shape: Shape
     moves_elements = True
+    selects = True
 
     def infer(self, *inputs: TensorType) -> Types:
         (x,) = inputs

@@ -220,6 +220,8 @@ class Not(Logical):
 class Where(Op):
     """y = a where the condition holds, else b; the three broadcast."""
 
+    selects = True
+
     def infer(self, *inputs: TensorType) -> Types:
         condition, *values = inputs
         if condition.dtype != "bool":

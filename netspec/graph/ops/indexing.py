@@ -25,6 +25,7 @@ class Gather(Op):
     """
 
     axis: int = 0
+    selects = True
 
     def infer(self, *inputs: TensorType) -> Types:
         table, indices = inputs
@@ -47,6 +48,7 @@ class GatherAlong(Op):
     """
 
     axis: int
+    selects = True
 
     def infer(self, *inputs: TensorType) -> Types:
         x, indices = inputs

@@ -37,6 +37,8 @@ class Pool(Op):
 class MaxPool(Pool):
     """The largest number of each window; padding never wins (-inf); the gradient goes to the first of equals."""
 
+    selects = True
+
 
 @dataclass(frozen=True)
 class AveragePool(Pool):
@@ -90,6 +92,7 @@ class AdaptiveMaxPool(Op):
     input_size: tuple[int | None, ...]
     output_size: tuple[int, ...]
     channels_last: bool = False
+    selects = True
 
     def infer(self, *inputs: TensorType) -> Types:
         (x,) = inputs

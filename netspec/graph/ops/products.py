@@ -154,12 +154,16 @@ def window_count(size: Size, window: int, stride: int, begin: int, end: int) -> 
 
 
 def transposed_size(size: Size, kernel: int, stride: int, crop: tuple[int, int], dilation: int) -> Size:
-    """(size - 1) * stride + window - begin - end, refused where nothing is left."""
+    """(size - 1) * stride + window - begin - end, refused where nothing is left.
+
+    A negative end adds zeros, which are not what is left: of them alone, TensorFlow made one too many.
+    """
     window = window_size(kernel, dilation)
-    result = (size - 1) * stride + window - sum(crop)
-    if isinstance(result, int) and result < 1:
+    begin, end = crop
+    result = (size - 1) * stride + window - begin - end
+    if isinstance(result, int) and result + min(end, 0) < 1:
         raise ShapeError(
             f"nothing is left: ({size} - 1) * {stride} + {window} is {(size - 1) * stride + window}, of which padding "
-            f"cuts off {crop[0]} and {crop[1]}"
+            f"cuts off {begin} and {max(end, 0)}"
         )
     return result

@@ -54,6 +54,8 @@ class Prod(Reduction):
 class Extremum(Reduction):
     """One of the elements: nothing is rounded."""
 
+    selects = True
+
     def reduction_length(self, inputs: Types) -> Size:
         return 1
 
