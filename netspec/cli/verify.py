@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from netspec.compare.report import BackendReport, Report
 
 LEGEND = "Errors: largest difference from the reference, divided by the scale of the tensor; - means not compared.\n"
+SHOWN_NAMES = 5
 
 
 def verify(
@@ -156,5 +157,17 @@ def _conclusion(report: Report) -> str:
     mode = "training" if report.train else "inference"
     differing = [name for name, backend in report.backends.items() if not backend.agree]
     if not differing:
-        return f"All agree with the float64 reference, in {mode}, {report.dtype}.\n"
+        return f"All agree with the float64 reference, in {mode}, {report.dtype}.\n{_ill_conditioned(report)}"
     return f"Not in agreement with the float64 reference, in {mode}, {report.dtype}: {', '.join(differing)}.\n"
+
+
+def _ill_conditioned(report: Report) -> str:
+    """A line that names the tensors whose float32 errors say little, or none."""
+    names = list(dict.fromkeys(name for backend in report.backends.values() for name in backend.ill_conditioned))
+    if not names:
+        return ""
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return (
+        f"Ill-conditioned: {', '.join(map(printable, names[:SHOWN_NAMES]))}{more} move by more than 1,000 roundings of "
+        "float32,\nso that an agreement in float32 says little of them: compare with --dtype float64.\n"
+    )

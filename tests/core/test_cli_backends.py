@@ -11,12 +11,14 @@ import pytest
 
 import netspec
 from netspec.backend import Backend, Fused, Lowerings
-from netspec.compare.report import BackendReport, FirstDifference, Report
+from netspec.compare.report import BackendReport, FirstDifference, Report, TensorError
 from netspec.compare.worker import BackendProcessError
 from netspec.weights.initial import initial_weights
 from netspec.weights.safetensors_file import write_weights
 
 LENET = str(Path(__file__).parents[2] / "specs" / "lenet.yaml")
+
+ILL = tuple(TensorError(f"y{k}", "output", 0.8, 9.0, False, True) for k in range(7))
 
 LIMIT = ("--max-bytes", "1000000000")
 
@@ -168,3 +170,11 @@ def test_backends(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         f"missing  {install}  inference only",
         f"numpy    {np.__version__:<31}  inference, gradients, training",
     ]
+
+
+def test_tensors_of_which_float32_says_little_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    ill = Report("float32", False, {"one": BackendReport(True, 0.8, None, None, 3, tensors=ILL)})
+    monkeypatch.setattr(netspec, "verify", lambda *given, max_bytes: ill)
+    status, out, _ = run("verify", LENET)
+    assert status == 0
+    assert "Ill-conditioned: y0, y1, y2, y3, y4 and 2 more move by more than 1,000 roundings of float32,\n" in out
