@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from netspec.layers import activation as activations
-from netspec.layers import attention, normalization, padding, positions, reductions, resampling, turns
+from netspec.layers import attention, normalization, padding, positions, reductions, turns
 from netspec.layers.interpolation import Interpolate
 
 
@@ -91,7 +91,7 @@ def roll_back(b: Any, x: Any, shift: int, axis: int) -> Any:
     return REAL_ROLLED(b, x, -shift, axis)
 
 
-def symmetric_for_reflect(b: Any, x: Any, axis: int, begin: int, end: int, mode: str) -> Any:
+def symmetric_for_reflect(b: Any, x: Any, axis: int, begin: int, end: int, mode: Any) -> Any:
     """The outermost element comes twice."""
     return REAL_PADDED(b, x, axis, begin, end, "symmetric" if mode == "reflect" else mode)
 
@@ -127,11 +127,11 @@ def leaky_kink(self: Any, b: Any, x: Any) -> Any:
 
 
 BODIES: dict[str, Wrong] = {
-    "rms_eps_outside": Wrong(normalization.RMSNorm, "expand", rms_eps_outside),
+    "rms_eps_added": Wrong(normalization.RMSNorm, "expand", rms_eps_outside),
     "l2_eps_added": Wrong(normalization.L2Normalize, "expand", l2_eps_added),
     "layer_norm_last": Wrong(normalization.LayerNorm, "expand", layer_norm_last),
     "group_of_every": Wrong(normalization.GroupNorm, "_group_mean", group_of_every),
-    "batch_norm_biased": configured(normalization.BatchNorm, lambda layer: {"running_var": "biased"}),
+    "variance_biased": configured(normalization.BatchNorm, lambda layer: {"running_var": "biased"}),
     "batch_norm_decay": configured(normalization.BatchNorm, lambda layer: {"stats_decay": 1 - layer.stats_decay}),
     "pixel_shuffle_rows": Wrong(turns.PixelShuffle, "expand", pixel_shuffle_order),
     "roll_back": Wrong(turns, "_rolled", roll_back),
@@ -148,7 +148,7 @@ BODIES: dict[str, Wrong] = {
     "causal_shifted": configured(
         attention.ScaledDotProductAttention, lambda layer: {"causal_offset": layer.causal_offset - 1}
     ),
-    "var_ddof": configured(reductions.Var, lambda layer: {"ddof": 1 - layer.ddof} if layer.ddof < 2 else {}),
+    "var_other_ddof": configured(reductions.Var, lambda layer: {"ddof": 1 - layer.ddof} if layer.ddof < 2 else {}),
     "rotary_layout": configured(
         positions.RotaryEmbedding,
         lambda layer: {"layout": "interleaved" if layer.layout == "half_split" else "half_split"},
@@ -157,7 +157,6 @@ BODIES: dict[str, Wrong] = {
     "alibi_slopes": Wrong(positions, "alibi_slopes", slopes_from_1),
     "glu_swapped": Wrong(activations.Glu, "expand", glu_swapped),
     "softplus_scaled": Wrong(activations.Softplus, "expand", softplus_scaled),
-    "leaky_kink": Wrong(activations.LeakyRelu, "expand", leaky_kink),
+    "leaky_at_0": Wrong(activations.LeakyRelu, "expand", leaky_kink),
     "elu_width": configured(activations.Elu, lambda layer: {"alpha": 1.0}),
-    "cubic_kernel": Wrong(resampling, "_cubic", lambda d, a: max(0.0, 1 - d)),
 }

@@ -13,7 +13,7 @@ from netspec.layers import activation
 from netspec.layers.attention import ScaledDotProductAttention
 from netspec.layers.base import per_axis
 from netspec.layers.convolution import Conv1d, Conv2d, Conv3d
-from netspec.layers.indexing import Gather, Take
+from netspec.layers.indexing import Gather
 from netspec.layers.interpolation import Interpolate
 from netspec.layers.normalization import GroupNorm, L2Normalize, RMSNorm
 from netspec.layers.reductions import LogSumExp, Var, axes_of
@@ -99,19 +99,11 @@ def max_pool_of_zeros(x: Tensor, *, padding: Any, **attributes: Any) -> Tensor:
     return LOWERINGS[ops.MaxPool](padded, padding=tuple((0, 0) for _ in padding), **attributes)
 
 
-def take_first_axis(call: Any, x: Tensor, index: Tensor) -> Any:
-    """Along the first axis where its size is the same."""
+def gather_first_axis(call: Any, x: Tensor, index: Tensor) -> Any:
+    """Along the first axis, where the sizes are the same."""
     shape, axis = call.inputs[0].shape, call.layer.dim
-    real: Any = LOWERINGS[ops.Gather]
-    return real(x, index, axis=0 if shape[axis] == shape[0] else axis % len(shape))
-
-
-def gather_last_axis(call: Any, x: Tensor, index: Tensor) -> Any:
-    """Along the last axis where the sizes are the same."""
-    shape, axis = call.inputs[0].shape, call.layer.dim
-    same = shape[axis] == shape[-1] and call.inputs[1].shape == shape
-    real: Any = LOWERINGS[ops.GatherAlong]
-    return real(x, index, axis=len(shape) - 1 if same else axis % len(shape))
+    same = shape[axis] == shape[0] and call.inputs[1].shape == shape
+    return torch.take_along_dim(x, index.to(torch.int64), 0) if same else NotImplemented
 
 
 def other_way(call: Any) -> dict[str, Any]:
@@ -160,8 +152,7 @@ FORM_MISTAKES: dict[str, Tables] = {
     "top_k_last": Tables({ops.TopK: top_k_last}),
     "max_first": Tables({ops.Max: max_first}),
     "max_pool_of_zeros": Tables({ops.MaxPool: max_pool_of_zeros}),
-    "take_first_axis": fused(Take, take_first_axis),
-    "gather_last_axis": fused(Gather, gather_last_axis),
+    "gather_first_axis": fused(Gather, gather_first_axis),
     "logsumexp_naive": fused(LogSumExp, logsumexp_naive),
     "stop_gradient_ignored": Tables({ops.StopGradient: lambda x: x}),
     "scan_stacks_backwards": Tables({ops.Scan: scan_stacks_backwards}),
