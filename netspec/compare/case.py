@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -42,6 +43,12 @@ class ReferenceBackend(Protocol):
         """The same backend with random roundings of size `unit` in all that it computes."""
 
 
+@cache
+def reference_backend() -> Backend:
+    """The backend that all are compared with; to find it is to read what is installed."""
+    return find_backend(REFERENCE)
+
+
 def make_case(
     graphs: GraphPair,
     training: bool,
@@ -70,7 +77,7 @@ def _rounded_to(dtype: FloatType, weights: Arrays) -> Arrays:
 
 def evaluate_reference(case: Case, dtype: FloatType) -> Reference:
     """The float64 reference of a case, which also tells how far float32 roundings move it: at once to judge float32."""
-    backend = find_backend(REFERENCE)
+    backend = reference_backend()
     backend.check(case.graphs)
     exact = backend.compile(case.graphs, case.weights, "float64").evaluate(case.inputs, *_asked(case))
     return reference(case.graph, case.sizes, exact, lambda: rounded(case), dtype)
@@ -78,7 +85,7 @@ def evaluate_reference(case: Case, dtype: FloatType) -> Reference:
 
 def rounded(case: Case, unit: float = UNIT_ROUNDOFF) -> Iterator[Evaluation]:
     """The same pass, 8 times, with a random rounding of size `unit` in inputs, weights and every number computed."""
-    backend = cast(ReferenceBackend, find_backend(REFERENCE))
+    backend = cast(ReferenceBackend, reference_backend())
     for draw in range(DRAWS):
         inputs = {name: _shaken(f"input:{name}", array, draw, unit) for name, array in case.inputs.items()}
         weights = {path: _shaken(path, array, draw, unit) for path, array in case.weights.items()}

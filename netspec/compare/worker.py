@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -33,7 +34,7 @@ class Worker:
     Use it in a `with` statement. `evaluate` may be called many times: the framework is imported once.
     """
 
-    def __init__(self, backend: Backend, dtype: FloatType) -> None:
+    def __init__(self, backend: Backend, dtype: FloatType, environment: Mapping[str, str] | None = None) -> None:
         self.backend = backend
         self.dtype = dtype
         # Its own words go to a file, so that they can be shown if it breaks down and never mix with the output.
@@ -43,7 +44,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,
-            env={**os.environ, **ENVIRONMENT, **backend.environment(dtype)},
+            env={**os.environ, **ENVIRONMENT, **backend.environment(dtype), **(environment or {})},
         )
         self._send([*filter(None, sys.path), str(Path.cwd())])
 
@@ -117,12 +118,12 @@ class Workers:
         self._ended = False
         self._lock = Lock()
 
-    def start(self, backend: Backend, dtype: FloatType) -> Worker:
-        """A new worker, unless all have been ended."""
+    def start(self, backend: Backend, dtype: FloatType, environment: Mapping[str, str] | None = None) -> Worker:
+        """A new worker, unless all have been ended; with more of an environment than the backend's own."""
         with self._lock:
             if self._ended:
                 raise BackendProcessError(f"backend {backend.name} was not started: the comparison has ended")
-            self._started.append(Worker(backend, dtype))
+            self._started.append(Worker(backend, dtype, environment))
             return self._started[-1]
 
     def kill(self) -> None:

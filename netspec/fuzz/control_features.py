@@ -36,7 +36,7 @@ def scan(draft: Draft) -> dict[str, Any] | None:
         "layers": body,
         "outputs": {"h": "mixed", "y": "more"},
     }
-    first = {"name": start, "type": "mean", "dim": dim, "from": held.reference}
+    first: Entry = {"name": start, "type": "mean", "dim": dim, "from": held.reference}
     return _behind(draft, [first, entry], [f"{name}:h", f"{name}:y"])
 
 
@@ -46,21 +46,21 @@ def while_loop(draft: Draft) -> dict[str, Any] | None:
     if held is None:
         return None
     zero, ever, name = draft.name("zero"), draft.name("ever"), draft.name("while")
-    last, begins = draft.rng.choice((1, 2, 9)), draft.rng.choice((1, 1, 1, 0))
+    last, begins = draft.rng.choice((0.5, 1.5, 9)), draft.rng.choice((0.5, 0.5, 0.5, -0.5))  # no rounding decides
     entry: Entry = {
         "name": name,
         "from": {"v": held.reference, "n": zero, "busy": ever, "w": held.reference},
         "while": {"condition": "busy", "limit": draft.rng.choice((1, 2, 3))},
         "inputs": ["v", "n", "busy", "w"],
         "layers": [
-            {"name": "step", "from": "v", **_layer(draft, held.shape)},
+            {"name": "step", "from": "v", **_layer(draft, held.shape, random=False)},
             {"name": "next", "type": "formula", "from": {"a": "step", "w": "w"}, "expr": "tanh(a) + 0.25 * w"},
             {"name": "n1", "type": "formula", "from": "n", "expr": "x + 1"},
             {"name": "go", "type": "formula", "from": "n1", "expr": f"x < {last}"},
         ],
         "outputs": {"v": "next", "n": "n1", "busy": "go"},
     }
-    before = [
+    before: list[Entry] = [
         {"name": zero, "type": "zeros", "shape": []},
         {"name": ever, "type": "formula", "from": zero, "expr": f"x < {begins}"},
     ]
@@ -136,10 +136,14 @@ def _without(held: Held, dim: int) -> tuple[int | str, ...]:
     return (*held.shape[:dim], *held.shape[dim + 1 :])
 
 
-def _layer(draft: Draft, shape: Sequence[int | str]) -> Entry:
-    """A layer that keeps the shape of its input: with weights, random, or neither."""
+def _layer(draft: Draft, shape: Sequence[int | str], random: bool = True) -> Entry:
+    """A layer that keeps the shape of its input: with weights, random, or neither.
+
+    Nothing random in a while: how many numbers it draws is not known, so that none can be given alike.
+    """
     last = shape[-1] if shape else None
-    layers: list[Entry] = [{"type": "gelu"}, {"type": "tanh"}, {"type": "leaky_relu"}, {"type": "dropout", "p": 0.3}]
+    layers: list[Entry] = [{"type": "gelu"}, {"type": "tanh"}, {"type": "leaky_relu"}]
+    layers += [{"type": "dropout", "p": 0.3}] if random else []
     if isinstance(last, int):
         layers += [{"type": "softmax"}, {"type": "rms_norm", "eps": 0.1}, {"type": "layer_norm", "eps": 0.1}]
         if len(shape) > 1:

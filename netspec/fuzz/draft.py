@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from netspec.analysis.index_bounds import index_bounds
 from netspec.errors import NetspecError
+from netspec.fuzz.references import changed_entry, references_of
 from netspec.graph.dims import evaluate
 from netspec.graph.graph import Graph
 from netspec.graph.types import INTEGERS
@@ -70,14 +70,11 @@ class Draft:
             return None
         return None if _unbounded(pair.inference) or _unbounded(pair.training) else loaded
 
-    def add(self, entries: Sequence[Entry], references: Iterable[str], inputs: Mapping[str, Any] | None = None) -> bool:
-        """Append entries (and inputs), and hold the values that `references` name; False where the spec is refused."""
+    def add(self, entries: Sequence[Entry], references: Iterable[str]) -> bool:
+        """Append entries, and hold the values that `references` name; False where the spec is refused."""
         names = list(dict.fromkeys(references))
-        changed = copy.copy(self.spec)
-        changed["layers"] = [*self.layers, *entries]
-        changed["inputs"] = {**self.spec["inputs"], **(inputs or {})}
-        changed["outputs"] = {f"o{place}": name for place, name in enumerate(names)}
-        loaded = self.read(changed)
+        outputs = {f"o{place}": name for place, name in enumerate(names)}
+        loaded = self.read({**(self._alone(entries) or self._whole(entries)), "outputs": outputs})
         if loaded is None:
             return False
         found = [output.value.type for output in loaded.inference.outputs]
@@ -85,17 +82,41 @@ class Draft:
         every = [value.type for node in loaded.training.primitives() for value in node.outputs]
         if any(evaluate(type.size, sizes) > MAX_ELEMENTS for type in every):
             return False
-        self.spec["layers"], self.spec["inputs"] = changed["layers"], changed["inputs"]
+        self.spec["layers"] = [*self.layers, *entries]
         for name, type in zip(names, found, strict=True):
             shape = tuple(size if isinstance(size, int) else str(size) for size in type.shape)
             self.values.append(Held(name, shape, type.dtype))
         return True
 
+    def _whole(self, entries: Sequence[Entry]) -> dict[str, Any]:
+        return {**self.spec, "layers": [*self.layers, *entries]}
+
+    def _alone(self, entries: Sequence[Entry]) -> dict[str, Any] | None:
+        """Entries alone, on inputs of the types that they read: what is there already need not be read each time.
+
+        None where an input can have no such type: sizes that are computed, integers that a layer gives.
+        """
+        held = {value.reference: value for value in self.values}
+        own = {entry["name"] for entry in entries}
+        read = [name for entry in entries for name in references_of(entry) if name.partition(":")[0] not in own]
+        inputs: dict[str, Any] = {}
+        given: dict[str, str] = {}
+        for reference in dict.fromkeys(read):
+            value = held[reference]
+            index = value.dtype in INTEGERS and reference not in self.spec["inputs"]
+            if index or any(isinstance(size, str) and not size.isidentifier() for size in value.shape):
+                return None
+            given[reference] = f"given{len(given)}"
+            inputs[given[reference]] = _input(value.shape, value.dtype)
+        symbols = {size for each in self.spec["inputs"].values() for size in each["shape"] if isinstance(size, str)}
+        inputs |= {f"size_{symbol}": {"shape": [symbol]} for symbol in sorted(symbols)}
+        layers = [changed_entry(entry, lambda reference: given.get(reference, reference)) for entry in entries]
+        return {**self.spec, "inputs": inputs, "layers": layers}
+
     def add_input(self, shape: Sequence[int | str], dtype: str = "float") -> Held:
         """A new input of the model: what it is sure to take."""
         name = self.name({"float": "x", "bool": "flags"}.get(dtype, "index"))
-        written: dict[str, Any] = {"shape": list(shape)} | ({} if dtype == "float" else {"dtype": dtype})
-        self.spec["inputs"] = {**self.spec["inputs"], name: written}
+        self.spec["inputs"] = {**self.spec["inputs"], name: _input(shape, dtype)}
         held = Held(name, tuple(shape), dtype)
         self.values.append(held)
         return held
@@ -124,6 +145,10 @@ class Draft:
             if self.add([entry], [name]):
                 return self.values[-1]
         return self.add_input([size if isinstance(size, int) or size.isidentifier() else 3 for size in shape], dtype)
+
+
+def _input(shape: Sequence[int | str], dtype: str) -> dict[str, Any]:
+    return {"shape": list(shape)} | ({} if dtype == "float" else {"dtype": dtype})
 
 
 def _unbounded(graph: Graph) -> bool:

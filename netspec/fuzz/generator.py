@@ -23,8 +23,8 @@ from netspec.spec import Spec, loads
 Style = Literal["yaml", "json", "flow"]
 # Sizes that symbolic dimensions have in a graph's calls: 1 among them.
 SYMBOL_SIZES = (1, 2, 3, 4, 5, 7)
-# Layers beside those of the walk, most of them with many fields.
-EXTRA = 2
+# Layers beside those of the walk: most often one with many fields.
+EXTRA = 1
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,12 @@ def _end(draft: Draft) -> None:
     chosen = list(dict.fromkeys([*ends, *more]))
     draft.spec["outputs"] = {f"o{place}": reference for place, reference in enumerate(chosen)}
     needed = read | names_read(draft.spec["outputs"])
+    symbols = {size for name, held in draft.spec["inputs"].items() if name in needed for size in held["shape"]}
+    for name, held in draft.spec["inputs"].items():  # one may be there for a size that a shape speaks of
+        new = {size for size in held["shape"] if isinstance(size, str)} - symbols
+        if any(f"$({size}" in json.dumps(draft.layers) for size in new):
+            needed.add(name)
+            symbols |= new
     draft.spec["inputs"] = {name: held for name, held in draft.spec["inputs"].items() if name in needed}
     draft.values = [
         held for held in draft.values if held.reference not in draft.spec["inputs"] or held.reference in needed

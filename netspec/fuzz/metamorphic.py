@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from netspec.backend import find_backend
-from netspec.compare.case import REFERENCE
+from netspec.compare.case import reference_backend
 from netspec.fuzz.generator import written
 from netspec.fuzz.judging import Mode
 from netspec.fuzz.references import changed, changed_entry
@@ -34,20 +33,19 @@ MIXING = {
 }
 
 
-def relations_that_fail(mode: Mode, data: Mapping[str, Any]) -> dict[str, str]:
-    """The relations that do not hold for a graph's inference, each with what is wrong.
+def relations(mode: Mode, data: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, str | None]:
+    """What is wrong with each of these relations (all unless given) for a graph's inference: None where it holds.
 
     None is asked of a graph that draws random numbers in inference: each run has its own.
     """
-    if any(node.op.random for node in mode.spec.inference.primitives()):
+    if any(node.op.random for node in mode.spec.inference.all_primitives()):
         return {}
     with np.errstate(all="ignore"):
-        found = {name: check(mode, data) for name, check in CHECKS.items()}
-    return {name: wrong for name, wrong in found.items() if wrong is not None}
+        return {name: CHECKS[name](mode, data) for name in names or CHECKS}
 
 
 def _run(spec: Spec, weights: Arrays, inputs: Arrays, cotangents: Arrays | None) -> Evaluation:
-    model = find_backend(REFERENCE).compile(spec.graphs, weights, "float64")
+    model = reference_backend().compile(spec.graphs, weights, "float64")
     return model.evaluate(inputs, cotangents or None, False)
 
 

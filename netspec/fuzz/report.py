@@ -31,8 +31,8 @@ class FuzzReport:
     seed: int
     graphs: int = 0
     comparisons: Counter[str] = field(default_factory=Counter)  # by target
-    relations: int = 0
-    twins: int = 0
+    relations: Counter[str] = field(default_factory=Counter)  # by name
+    twins: Counter[str] = field(default_factory=Counter)  # by what was broken
     cancelled: int = 0
     findings: list[Finding] = field(default_factory=list)
     ill_conditioned: dict[int, str] = field(default_factory=dict)  # by graph
@@ -50,8 +50,8 @@ class FuzzReport:
             "seed": self.seed,
             "graphs": self.graphs,
             "comparisons": dict(self.comparisons),
-            "relations": self.relations,
-            "negative_twins": self.twins,
+            "relations": dict(self.relations),
+            "negative_twins": dict(self.twins),
             "tensors_judged_by_cancelling_terms": self.cancelled,
             "findings": [vars(finding) | {"words": list(finding.words)} for finding in self.findings],
             "ill_conditioned": [{"graph": number, "why": why} for number, why in self.ill_conditioned.items()],
@@ -62,11 +62,14 @@ class FuzzReport:
     def __str__(self) -> str:
         """Some lines for people, with a line for each thing that is listed."""
         pairs, possible = len(self.coverage.pairs & self.coverage.possible), len(self.coverage.possible)
-        counts = f"{self.comparisons.total()} comparisons, {self.relations} relations, {self.twins} negative twins"
+        made = (self.comparisons.total(), self.relations.total(), self.twins.total())
+        counts = "{} comparisons, {} relations, {} negative twins".format(*made)
         lines = [
             f"{self.graphs} graphs of seed {self.seed}: {counts}",
             *(f"  {name}: {count}" for name, count in sorted(self.comparisons.items())),
-            f"layers: {len(+self.coverage.layers)}; pairs: {pairs} of {possible} that can follow each other",
+            f"relations: {_listed(self.relations)}",
+            f"negative twins: {_listed(self.twins)}",
+            f"layers: {len(+self.coverage.layers)}; pairs: {pairs} of {possible} possible, {_percent(pairs, possible)}",
             *(f"  not met: {type}" for type in self.coverage.missing_layers),
             f"ill-conditioned: {len(self.ill_conditioned)} ({_percent(len(self.ill_conditioned), self.graphs)})",
             *(f"  graph {number}: {why}" for number, why in self.ill_conditioned.items()),
@@ -82,6 +85,10 @@ class FuzzReport:
             ]
             lines += [f"    {finding.command}"] if finding.command else []
         return "\n".join(lines) + "\n"
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
 
 
 def _percent(part: int, whole: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ PROCESSES_AT_A_TIME = 2
 TIME_LIMIT = 300.0
 # They trace and compile a program for each graph, which takes about a second; the others take some hundredths.
 SLOW = {"tensorflow", "jax"}
+# Programs are compiled for one run: LLVM's optimiser took a third of JAX's time.
+COMPILER = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
 
 
 class BackendNeverAnsweredError(RuntimeError):
@@ -79,8 +82,10 @@ class Pool:
         BackendNeverAnsweredError where its process ends before it has answered anything.
         """
         with self._lock:
-            running = self._running.setdefault(target.name, _Running(target, self._workers))
-        return running.ask(target.backend, case)
+            # One process for both float types, where no switch at its start is between them.
+            switches = sorted(target.backend.environment(target.dtype).items())
+            running = self._running.setdefault(f"{target.backend.name} {switches}", _Running(target, self._workers))
+        return running.ask(target, case)
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +101,7 @@ class Pool:
 
 
 class _Running:
-    """The process of one target, which answers one case at a time."""
+    """The process of one target, and of others of its backend, which answers one case at a time."""
 
     def __init__(self, target: Target, workers: Workers) -> None:
         self._target = target
@@ -106,16 +111,16 @@ class _Running:
         self._answered = False
         self._lock = Lock()
 
-    def ask(self, backend: Backend, case: Case) -> Answer:
+    def ask(self, target: Target, case: Case) -> Answer:
         with self._lock:
             if self._worker is None or self._served >= GRAPHS_OF_A_PROCESS:
                 self.end()
-                self._worker, self._served = self._workers.start(self._target.backend, self._target.dtype), 0
+                self._worker, self._served = self._start(), 0
             worker = self._worker
             clock = Timer(TIME_LIMIT, worker.kill)
             clock.start()
             try:
-                answer = ask(worker, case, self._target.dtype, backend)
+                answer = ask(worker, case, target.dtype, target.backend)
             except BackendProcessError as error:
                 if not worker.alive:
                     self.end()
@@ -127,6 +132,10 @@ class _Running:
                 self._served += 1
             self._answered = True
             return answer
+
+    def _start(self) -> Worker:
+        flags = {name: f"{os.environ.get(name, '')} {words}".strip() for name, words in COMPILER.items()}
+        return self._workers.start(self._target.backend, self._target.dtype, flags)
 
     def end(self) -> None:
         """End the process, if it runs."""
