@@ -83,6 +83,10 @@ def one_hot(x: Any, *, size: int) -> Any:
     return x[..., None] == jnp.arange(size, dtype=x.dtype)
 
 
+def sequence_mask(x: Any, *, size: int) -> Any:
+    return jnp.arange(size, dtype=x.dtype) < x[..., None]
+
+
 def concat(*xs: Any, axis: int) -> Any:
     return jnp.concatenate(xs, axis)
 
@@ -142,5 +146,6 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Select: select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,
+    ops.SequenceMask: sequence_mask,
     **CONTROL,
 }

@@ -31,6 +31,10 @@ def top_k_vjp(dy: Array, x: Array, indices: Array, axis: int) -> Array:
     return dx
 
 
+def sequence_mask(x: Array, size: int) -> Array:
+    return np.asarray(np.arange(size) < x[..., None])
+
+
 def one_hot(x: Array, size: int) -> Array:
     return np.asarray(x[..., None] == np.arange(size))
 

@@ -147,6 +147,7 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Select: indexing.select,
     ops.TopK: indexing.top_k,
     ops.OneHot: indexing.one_hot,
+    ops.SequenceMask: indexing.sequence_mask,
     ops.Scan: control.scan,
     ops.While: control.while_loop,
     ops.Cond: control.cond,

@@ -28,6 +28,7 @@ from netspec_onnx.activations import ACTIVATIONS
 from netspec_onnx.arithmetic import ARITHMETIC_FUSED
 from netspec_onnx.fused_movement import MOVEMENT
 from netspec_onnx.normalization import NORMALIZATION
+from netspec_onnx.recurrent import RECURRENT
 from netspec_onnx.tape import Tape
 from netspec_onnx.windows import convolution, transposed_convolution
 
@@ -99,5 +100,6 @@ FUSED: Fused = {
     GlobalAvgPool: _global_avg_pool,
     GlobalMaxPool: _global_max_pool,
     Flatten: _flatten,
+    **RECURRENT,
     **MOVEMENT,
 }

@@ -117,6 +117,12 @@ def _one_hot(tape: Tape, x: ir.Value, *, size: int | RuntimeSize) -> ir.Value:
     return tape.op("Equal", tape.op("Unsqueeze", indices, tape.integers([-1])), classes)
 
 
+def _sequence_mask(tape: Tape, x: ir.Value, *, size: int | RuntimeSize) -> ir.Value:
+    lengths = tape.op("Cast", x, to=int(tape.element_type("int64")), saturate=1)
+    places = _arange(tape, start=0, end=size, step=1, dtype="int64")
+    return tape.op("Greater", tape.op("Unsqueeze", lengths, tape.integers([-1])), places)
+
+
 LOWERINGS: Mapping[type[Op], Lowering] = {
     **ARITHMETIC,
     ops.Constant: _constant,
@@ -166,6 +172,7 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.Select: _select,
     ops.TopK: _top_k,
     ops.OneHot: _one_hot,
+    ops.SequenceMask: _sequence_mask,
     **CONTROL,
 }
 

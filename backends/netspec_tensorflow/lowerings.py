@@ -75,6 +75,10 @@ def top_k(x: tf.Tensor, k: int, axis: int) -> tuple[tf.Tensor, tf.Tensor]:
     return values, tf.cast(indices, tf.int64)
 
 
+def sequence_mask(x: tf.Tensor, size: Any) -> tf.Tensor:
+    return tf.sequence_mask(x, size)
+
+
 def one_hot(x: tf.Tensor, size: Any) -> tf.Tensor:
     return tf.equal(x[..., tf.newaxis], tf.range(tf.cast(size, x.dtype)))
 
@@ -134,5 +138,6 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Select: select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,
+    ops.SequenceMask: sequence_mask,
     **CONTROL,
 }

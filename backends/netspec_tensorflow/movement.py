@@ -11,7 +11,13 @@ from netspec.graph import ops
 
 
 def _slice(x: tf.Tensor, axis: int, begin: Any, end: Any, step: int) -> tf.Tensor:
-    return x[(*[slice(None)] * axis, slice(begin, end, step))]
+    """tf.slice where it can be: with strided_slice an LSTM took 1.2 times as long in training, for its gradient."""
+    if step != 1:
+        return x[(*[slice(None)] * axis, slice(begin, end, step))]
+    rank = len(x.shape)
+    begins, sizes = [0] * rank, [-1] * rank
+    begins[axis], sizes[axis] = begin, end - begin
+    return tf.slice(x, begins, sizes)
 
 
 def _pad(x: tf.Tensor, padding: Sequence[tuple[int, int]], value: float) -> tf.Tensor:

@@ -32,6 +32,7 @@ from netspec_torch.attention import attention, multi_head_attention
 from netspec_torch.fused_movement import MOVEMENT
 from netspec_torch.lowerings import AVERAGE_POOLS, convolution, transposed_convolution
 from netspec_torch.normalization import NORMALIZATION
+from netspec_torch.recurrent import RECURRENT
 
 
 def linear(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -90,6 +91,7 @@ FUSED: Fused = {
     Dropout2d: lambda call, x: torch.feature_dropout(x, call.layer.p, True),
     AlphaDropout: lambda call, x: torch.alpha_dropout(x, call.layer.p, True),
     ScaledDotProductAttention: attention,
+    **RECURRENT,
     MultiHeadAttention: multi_head_attention,
     **MOVEMENT,
 }

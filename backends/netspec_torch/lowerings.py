@@ -266,6 +266,10 @@ def one_hot(x: Tensor, *, size: int) -> Tensor:
     return torch.eq(torch.unsqueeze(x, -1), arange(start=0, end=size, step=1, like=x))
 
 
+def sequence_mask(x: Tensor, *, size: int) -> Tensor:
+    return torch.gt(torch.unsqueeze(x, -1), arange(start=0, end=size, step=1, like=x))
+
+
 def top_k(x: Tensor, *, k: int, axis: int) -> tuple[Tensor, Tensor]:
     """A stable sort, cut: torch.topk takes any of equals."""
     ordered = torch.sort(x, stable=True, dim=axis, descending=True)
@@ -328,6 +332,7 @@ LOWERINGS: Lowerings = {
     ops.Select: _select,
     ops.TopK: top_k,
     ops.OneHot: one_hot,
+    ops.SequenceMask: sequence_mask,
     # They get the tape first that the others need not see.
     ops.Scan: recorded.scan,
     ops.While: recorded.while_loop,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from netspec.fuzz import shapes
 from netspec.fuzz.fields import ABSENT, SIZES
 from netspec.fuzz.recipe import Recipe
+from netspec.fuzz.states import RECURRENT
 from netspec.graph.types import INTEGERS
 
 NORMAL = {"type": "normal", "std": 0.5}
@@ -77,6 +78,7 @@ RECIPES: Mapping[str, Recipe] = {
     "local_response_norm": Recipe((3, 4)),
     "dropout": Recipe(fields={"p": lambda c: c.rng.choice((0.3, 0.3, 0.5, 0.0))}),
     "dropout2d": Recipe((4,)),
+    **RECURRENT,
     "multi_head_attention": Recipe((3,)),
     "sinusoidal_positions": Recipe((3,)),
     "learned_positions": Recipe((3,), fields={"num_embeddings": lambda c: 11}),

@@ -57,6 +57,7 @@ from netspec.graph.ops import (
     Reshape,
     Rsqrt,
     Select,
+    SequenceMask,
     Sigmoid,
     Sin,
     SinCos,
@@ -301,6 +302,10 @@ class Primitives(ABC):
         self.require(x.shape[axis], k, f"k {k} is above the size {{size}}")
         values, indices = self.apply_all(TopK(k, axis), x)
         return values, indices
+
+    def sequence_mask(self, lengths: Value, size: Size) -> Value:
+        """A flag for each of `size` places along a new last axis: whether it is before the length, from 0 to `size`."""
+        return self.apply(SequenceMask(size), lengths)
 
     def one_hot(self, indices: Value, size: Size) -> Value:
         """A flag for each index from 0 to below `size`, along a new last axis."""

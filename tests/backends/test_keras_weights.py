@@ -223,11 +223,6 @@ ONE = "netspec: 1\ninputs: {x: {shape: [batch, 4]}}\nlayers: [{name: fc, type: l
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        (lambda: [keras.Input((5, 4)), L.LSTM(3)], "FILE: layers/lstm/cell: recurrent layers cannot be converted yet"),
-        (
-            lambda: [keras.Input((5, 4)), L.Bidirectional(L.GRU(3))],
-            "recurrent layers cannot be converted yet",
-        ),
         (
             lambda: [keras.Input((5, 4)), L.EinsumDense("abc,cd->abd", (None, 3))],
             "FILE: layers/einsum_dense: layers of the class einsum_dense cannot be converted",
@@ -242,7 +237,7 @@ ONE = "netspec: 1\ninputs: {x: {shape: [batch, 4]}}\nlayers: [{name: fc, type: l
             "linear: 1 of ours are left: fc; 2 of theirs: dense, dense_1",
         ),
     ],
-    ids=["lstm", "bidirectional", "unknown", "misshapen", "no bias", "one more"],
+    ids=["unknown", "misshapen", "no bias", "one more"],
 )
 def test_what_does_not_fit_is_refused(layers: Callable[[], list[Any]], message: str, tmp_path: Path) -> None:
     assert message in refusal(ONE, saved(keras.Sequential(layers()), tmp_path))

@@ -33,6 +33,8 @@ DIMS = {
     "volumes": {"depth": 4, "height": 3},
     "attention": {"keys": 2},  # so few that random masks leave some queries nothing
     "transformer_layers": {"queries": 5, "keys": 2},
+    "recurrent": {"batch": 5, "time": 3},  # with an empty sequence, and whole ones
+    "recurrent_training": {"batch": 5, "time": 3},
 }
 # Specs that are too large for the reference as they are.
 PARAMS: dict[str, dict[str, Any]] = {

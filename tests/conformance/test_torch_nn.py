@@ -19,6 +19,8 @@ from tests.conformance.test_torch_arithmetic import JUDGED as ARITHMETIC
 from tests.conformance.test_torch_attention import JUDGED_TYPES as ATTENTION
 from tests.conformance.test_torch_movement import JUDGED as MOVEMENT
 from tests.conformance.test_torch_normalization import JUDGED as NORMALIZATION
+from tests.conformance.test_torch_recurrent import CELLS
+from tests.conformance.test_torch_recurrent import JUDGED as SEQUENCES
 from tests.conformance.test_torch_tensor_layers import JUDGED as TENSOR_LAYERS
 from tests.conformance.test_torch_windows import JUDGED as WINDOWS
 
@@ -230,6 +232,6 @@ def test_every_layer_is_judged() -> None:
         each.type for each in (*JUDGED.values(), *ACTIVATIONS.values(), *NORMALIZATION.values(), *WINDOWS.values())
     }
     elsewhere = {"embedding", "formula", "global_max_pool", *ATTENTION}  # in tests of their own
-    elsewhere |= {name.partition("-")[0] for name in (*TENSOR_LAYERS, *MOVEMENT, *ARITHMETIC)}
+    elsewhere |= {name.partition("-")[0] for name in (*TENSOR_LAYERS, *MOVEMENT, *ARITHMETIC, *SEQUENCES, *CELLS)}
     drawn = {"random_normal", "random_uniform"}  # in tests/backends/test_random.py: no two draws are alike
     assert judged | elsewhere | drawn == set(LAYER_TYPES)

@@ -16,28 +16,16 @@ from netspec.graph.graph import Body, Call, Graph, Node, Param
 from netspec.graph.ops import Control
 from netspec.graph.printer import print_graph
 from netspec.language.formatting.document import format_text, format_value
-from netspec.language.reader import read
-from netspec.layers import LAYER_TYPES
 from netspec.layers.initializers import parse_initializer
 from netspec.spec import Spec, load, loads
 from netspec.weights.initial import initial_weights
 from tests.core.fenced_blocks import ROOT
-from tests.core.test_schema import accepts, plain, types
+from tests.core.test_schema import accepts, plain
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-def layer_types(path: Path) -> set[str]:
-    """The layers of a file and of those it includes."""
-    spec: Any = read(path).root.plain()
-    included = (layer_types(path.parent / name) for name in spec.get("include", ()))
-    return {type for type in types(spec) if type[0].islower()}.union(*included)
-
-
-# Only those whose layers there are; the others join them when theirs come.
-EXAMPLES = [
-    path for path in sorted((ROOT / "tests/data/examples").glob("*.yaml")) if layer_types(path) <= set(LAYER_TYPES)
-]
+EXAMPLES = sorted((ROOT / "tests/data/examples").glob("*.yaml"))
 FILES = [*sorted(ROOT.glob("specs/**/*.yaml")), *sorted(ROOT.glob("tests/conformance/cases/*.yaml")), *EXAMPLES]
 SMALL = 3_000_000
 
@@ -283,10 +271,6 @@ def test_params_are_those_given() -> None:
     written = same_model(spec)
     assert "name: stage1.unit.2.conv\n" in written
     assert "stage0.unit.1" not in written
-
-
-def test_there_are_examples() -> None:
-    assert {"resnet50", "resnet101", "inception_v3", "densenet121"} <= {path.stem for path in EXAMPLES}
 
 
 def test_the_text_in_full() -> None:

@@ -35,7 +35,7 @@ from netspec.graph.ops.elementwise import (
     Tanh,
     Where,
 )
-from netspec.graph.ops.indexing import Gather, GatherAlong, OneHot, Select, TopK
+from netspec.graph.ops.indexing import Gather, GatherAlong, OneHot, Select, SequenceMask, TopK
 from netspec.graph.ops.movement import Flip, Pad, Slice
 from netspec.graph.ops.pooling import AdaptiveAveragePool, AdaptiveMaxPool, AveragePool, MaxPool
 from netspec.graph.ops.products import Convolution, Matmul, TransposedConvolution
@@ -55,7 +55,7 @@ PRIMITIVES: tuple[type[Op], ...] = (
     *(MaxPool, AveragePool, AdaptiveAveragePool, AdaptiveMaxPool),
     *(Sum, Mean, Prod, Max, Min, ArgMax, Cumsum, ElementCount),
     *(Reshape, Permute, Concat, Slice, Flip, Pad),
-    *(Gather, GatherAlong, Select, TopK, OneHot),
+    *(Gather, GatherAlong, Select, TopK, OneHot, SequenceMask),
     *(Scan, While, Cond, CustomGradient),
 )
 
@@ -118,6 +118,7 @@ __all__ = [
     "Rsqrt",
     "Scan",
     "Select",
+    "SequenceMask",
     "Sigmoid",
     "Sin",
     "SinCos",

@@ -7,12 +7,12 @@ width, and every weight that meets them has to be put in another order. What can
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from netspec.graph.dims import Size
-from netspec.graph.graph import Call, Graph, Value
-from netspec.graph.ops import Cast, Constant, Permute, StopGradient, Where
+from netspec.graph.graph import Call, Graph, Node, Value
+from netspec.graph.ops import Cast, Constant, Control, Permute, StopGradient, Where
 from netspec.graph.ops.elementwise import Binary, Comparison, Logical, Unary
 from netspec.graph.ops.random import Draw
 from netspec.layers.tensor import Concat, Flatten, Reshape
@@ -29,7 +29,8 @@ OVER_FEATURES = frozenset({"layer_norm", "rms_norm", "l2_normalize", "softmax", 
 IN_PLACE = frozenset({"dropout2d", "stochastic_depth"})
 # Of an image the same in either layout, not of features in another order.
 OF_IMAGES = frozenset({"local_response_norm", "glu"})
-NEW_FEATURES = frozenset({"linear", "embedding"})
+RECURRENT = frozenset({"rnn", "lstm", "gru", "rnn_cell", "lstm_cell", "gru_cell"})
+NEW_FEATURES = frozenset({"linear", "embedding", *RECURRENT})
 
 
 @dataclass(frozen=True)
@@ -60,19 +61,29 @@ Order = Plain | Image | Features | Unknown
 
 
 def feature_orders(graph: Graph) -> dict[Call, Order]:
-    """The order of each layer's first input (Plain where it has none)."""
+    """The order of each layer's first input (Plain where it has none), those that control flow runs among them."""
     orders = {entry.value: _input_order(entry.value, graph) for entry in graph.inputs}
     read: dict[Call, Order] = {}
-    for node in graph.nodes:
-        if not isinstance(node, Call):
-            plain = all(orders.get(value, Plain()) == Plain() for value in node.inputs)
-            orders.update((value, Plain() if plain else Unknown(node.op.name)) for value in node.outputs)
-            continue
-        inputs = [orders.get(value, Plain()) for value in node.inputs]
-        read[node] = inputs[0] if inputs else Plain()
-        result = _order_of(node, inputs)
-        orders.update((value, result) for value in node.outputs)
+    _follow(graph.nodes, orders, read)
     return read
+
+
+def _follow(nodes: Iterable[Node | Call], orders: dict[Value, Order], read: dict[Call, Order]) -> None:
+    for node in nodes:
+        inputs = [orders.get(value, Plain()) for value in node.inputs]
+        plain = all(order == Plain() for order in inputs)
+        if isinstance(node, Call):
+            read[node] = inputs[0] if inputs else Plain()
+            if node.layer.type in RECURRENT and not all(order == Plain() for order in inputs[1:]):
+                read[node] = Unknown(f"{node.path} (its state)")
+            result = _order_of(node, inputs)
+        else:
+            result = Plain() if plain else Unknown(node.op.name)
+            if isinstance(node.op, Control):
+                for part, _ in node.op.forward_parts():
+                    orders.update((value, result) for value in part.inputs)
+                    _follow(part.nodes, orders, read)
+        orders.update((value, result) for value in node.outputs)
 
 
 def _input_order(value: Value, graph: Graph) -> Order:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from netspec.errors import WeightsError
-from netspec.weights.conversion.layer_weights import CONVOLUTIONS, RECURRENT, TRANSPOSED, SourceLayer, TargetLayer
+from netspec.weights.conversion.layer_weights import CONVOLUTIONS, TRANSPOSED, SourceLayer, TargetLayer
+from netspec.weights.conversion.recurrent import BY_GATES, Cell, kinds_of, recurrent_source
 from netspec.weights.safetensors_file import Array
 
 # The collections of linen, which stand at the top and are no modules.
 COLLECTIONS = frozenset({"params", "batch_stats"})
 # Random states of nnx, which are no weights.
 RANDOM = "rngs"
-# Modules inside the cells of LSTM and GRU.
-RECURRENT_PARTS = frozenset({"hi", "hf", "hg", "ho", "hr", "hz", "hn", "dense_h", "dense_i"})
+# The modules of a cell that read its input and its state, by gate, in torch's order.
+CELL_PARTS = (
+    *((tuple(f"i{gate}" for gate in gates), tuple(f"h{gate}" for gate in gates)) for gates in ("ifgo", "rzn", ("",))),
+    (("dense_i",), ("dense_h",)),
+)
+# A cell stands below its layer, RNN, which may be one of two in Bidirectional.
+CELL = re.compile(r"(.+?)(?:\.(forward|backward)_rnn)?(\.cell)?|")
 # What a module can be, by the names of its arrays and the rank of its kernel.
 KINDS: Mapping[tuple[frozenset[str], int | None], frozenset[str]] = {
     (frozenset({"kernel"}), 2): frozenset({"linear"}),
@@ -56,7 +62,49 @@ def flax_layers(tree: Mapping[Any, Any]) -> list[SourceLayer]:
         if len(path) < 2:
             raise WeightsError(f"{'.'.join(path)}: an array of no layer cannot be converted")
         modules.setdefault(path[:-1], {})[path[-1]] = _array(path, value)
-    return [_layer(".".join(path), arrays) for path, arrays in modules.items()]
+    layers: dict[str, dict[str | None, Cell]] = {}
+    for path in dict.fromkeys(path[:-1] for path in modules):
+        cell = _cell({name[-1]: arrays for name, arrays in modules.items() if name[:-1] == path})
+        match = CELL.fullmatch(".".join(path))
+        if cell is not None and match is not None:
+            layers.setdefault(match[1] or "", {})[match[2] or match[3]] = cell
+            modules = {name: arrays for name, arrays in modules.items() if name[:-1] != path}
+    plain = [_layer(".".join(path), arrays) for path, arrays in modules.items()]
+    return plain + [_recurrent(path, cells) for path, cells in layers.items()]
+
+
+def _cell(parts: Mapping[str, Mapping[str, Array]]) -> Cell | None:
+    """The cell that has exactly these modules; None where they are none."""
+    parts = {name.rstrip("_"): arrays for name, arrays in parts.items()}  # `if_` of nnx
+    for inputs, states in CELL_PARTS:
+        if set(parts) == {*inputs, *states} and all("kernel" in arrays for arrays in parts.values()):
+            break
+    else:
+        return None
+    kernels = [np.concatenate([parts[name]["kernel"] for name in names], -1) for names in (inputs, states)]
+    if any(kernel.ndim != 2 for kernel in kernels) or kernels[1].shape[1] % max(kernels[1].shape[0], 1):
+        return None
+    kind = BY_GATES.get(kernels[1].shape[1] // max(kernels[1].shape[0], 1))
+    if kind is None:
+        return None
+    first, second = (_bias(names, parts) for names in (inputs, states))
+    if kind != "gru" and second is not None:  # it adds to the other one
+        first, second = second if first is None else first + second, None
+    return Cell(kind, kernels[0].T, kernels[1].T, first, second, "after" if kind == "gru" else None)
+
+
+def _bias(names: Iterable[str], parts: Mapping[str, Mapping[str, Array]]) -> Array | None:
+    """The biases of several gates in one; zeros where some gates have none."""
+    if not any("bias" in parts[name] for name in names):
+        return None
+    return np.concatenate([parts[name].get("bias", np.zeros_like(parts[name]["kernel"][0])) for name in names])
+
+
+def _recurrent(path: str, cells: Mapping[str | None, Cell]) -> SourceLayer:
+    both = [cells[way] for way in ("forward", "backward") if way in cells]
+    ordered = both or list(cells.values())
+    alone = None in cells  # a cell of linen does not tell what runs it
+    return recurrent_source(path, path, kinds_of(ordered), ordered, None if alone else len(ordered))
 
 
 def _leaves(tree: Mapping[Any, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -81,8 +129,6 @@ def _array(path: tuple[str, ...], value: Any) -> Array:
 
 
 def _layer(path: str, arrays: Mapping[str, Array]) -> SourceLayer:
-    if path.rpartition(".")[2] in RECURRENT_PARTS:
-        raise WeightsError(f"{path}: {RECURRENT}")
     for (names, rank), kinds in KINDS.items():
         others = set(arrays) - names
         fits = names <= set(arrays) and others <= {"bias", "scale"}

@@ -12,10 +12,9 @@ from netspec.graph.graph import Call
 from netspec.layers.activation import PRelu
 from netspec.layers.convolution import Conv
 from netspec.layers.linear import Linear
+from netspec.layers.recurrent import CellLayer, RecurrentLayer
 from netspec.weights.conversion.feature_order import NEW_FEATURES, PER_CHANNEL, Features, Image, Order, Plain, Unknown
 from netspec.weights.safetensors_file import Array
-
-RECURRENT = "recurrent layers cannot be converted yet"
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class SourceLayer:
     name is only a number, which means nothing elsewhere. `kinds` are the types of ours that it may be, as far as it
     tells. `weights` gives its arrays by role for a layer of ours: `kernel` is `[in, out]`, `[*spatial, in / groups,
     out]`, for a transposed convolution `[*spatial, out, in]`; then `bias`, `scale`, `mean`, `var`, `embedding`,
-    `slope`. It raises a WeightsError where it cannot be of that type.
+    `slope`; of a recurrent layer they are ours by local name. It raises a WeightsError where it cannot be of that type.
     """
 
     name: str
@@ -77,9 +76,11 @@ ROLES: Mapping[str, Mapping[str, str]] = {
 
 def converted(source: SourceLayer, target: TargetLayer) -> dict[str, Array]:
     """The weights of `target` by path. A WeightsError where the two have not the same ones, or an order was lost."""
-    if target.type not in ROLES:
+    roles = ROLES.get(target.type)
+    if isinstance(target.call.layer, RecurrentLayer | CellLayer):
+        roles = {local: local for local in target.paths}
+    if roles is None:
         raise WeightsError(f"{target.call.path}: weights of {target.type} cannot be converted")
-    roles = ROLES[target.type]
     given = source.weights(target)
     wanted = {roles[local] for local in target.paths}
     if set(given) != wanted:
@@ -126,6 +127,8 @@ def _ours(array: Array, role: str, target: TargetLayer) -> Array:
     order = list(target.order.order) if isinstance(target.order, Features) else None
     if role == "kernel":
         return _kernel(array, order, target)
+    if role == "weight_ih" and order is not None:
+        return array[:, order]
     if role == "slope" and array.size == max(array.shape, default=1):
         array = array.reshape(-1)  # of one axis, the others 1: those that Keras shares
     if target.type in NEW_FEATURES | CONVOLUTIONS:

@@ -11,6 +11,7 @@ from netspec.errors import Mistakes, WeightsError
 from netspec.graph.graph import Graph, GraphPair, Value
 from netspec.weights.conversion.feature_order import Unknown, feature_orders
 from netspec.weights.conversion.layer_weights import SourceLayer, TargetLayer, converted
+from netspec.weights.conversion.recurrent import merged
 from netspec.weights.conversion.renaming import renamed
 from netspec.weights.initial import Arrays
 
@@ -126,14 +127,14 @@ def _groups(sources: Iterable[SourceLayer], targets: Iterable[TargetLayer]) -> d
 
 def _by_order(kind: str, sources: Sequence[SourceLayer], targets: Sequence[TargetLayer]) -> Iterable[Match]:
     theirs, ours = _names(map(str, sources)), _names(target.call.path for target in targets)
-    if len(sources) != len(targets):
-        raise WeightsError(f"{kind}: {len(targets)} of ours are left: {ours}; {len(sources)} of theirs: {theirs}")
     counted = {source: _counted(source.path) for source in sources}
+    ordered = merged(sorted(sources, key=lambda source: counted[source][1]), targets)
+    if len(ordered) != len(targets):
+        raise WeightsError(f"{kind}: {len(targets)} of ours are left: {ours}; {len(sources)} of theirs: {theirs}")
     stems, numbers = ({each[k] for each in counted.values()} for k in (0, 1))
     if len(stems) > 1 or len(numbers) < len(sources):
         # `conv`, `conv_1`, `conv_2` or `Block_0.Conv_1` are in order; `head` and `stem` could be in any.
         raise WeightsError(f"{kind}: their names do not tell their order: {theirs}; ours are {ours}; use rename")
-    ordered = sorted(sources, key=lambda source: counted[source][1])
     return [Match(source, target, "order") for source, target in zip(ordered, targets, strict=True)]
 
 
