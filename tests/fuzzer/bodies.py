@@ -15,6 +15,7 @@ import pytest
 from netspec.layers import activation as activations
 from netspec.layers import attention, normalization, padding, positions, reductions, turns
 from netspec.layers.interpolation import Interpolate
+from netspec.layers.recurrent import Gru, Lstm, RecurrentLayer
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,35 @@ def leaky_kink(self: Any, b: Any, x: Any) -> Any:
     return b.where(b.greater(0.0, x), x * self.negative_slope, x)
 
 
+def lstm_gate_order(self: Any, b: Any, x: Any, state: Any, weights: Any) -> Any:
+    """i, o, f, g: the order of ONNX."""
+    from_input, from_hidden = self.sums(b, x, state[0], weights)
+    i, o, f, g = self.split(b, from_input + from_hidden)
+    c = b.sigmoid(f) * state[1] + b.sigmoid(i) * b.tanh(g)
+    return b.sigmoid(o) * b.tanh(c), c
+
+
+REAL_GRU = Gru.cell
+REAL_RUN = RecurrentLayer.run
+REAL_SPLIT = Gru.split
+
+
+def gru_gate_order(self: Any, b: Any, sums: Any) -> Any:
+    """z, r, n: the order of Keras and ONNX."""
+    z, r, n = REAL_SPLIT(self, b, sums)
+    return [r, z, n]
+
+
+def gru_reset(self: Any, *given: Any) -> Any:
+    """The forms taken for each other."""
+    other = "after" if self.reset == "before" else "before"
+    return REAL_GRU(self.model_copy(update={"reset": other}), *given)
+
+
+def lengths_ignored(self: Any, b: Any, x: Any, first: Any, lengths: Any) -> Any:
+    return REAL_RUN(self, b, x, first, None)
+
+
 BODIES: dict[str, Wrong] = {
     "rms_eps_added": Wrong(normalization.RMSNorm, "expand", rms_eps_outside),
     "l2_eps_added": Wrong(normalization.L2Normalize, "expand", l2_eps_added),
@@ -158,5 +188,9 @@ BODIES: dict[str, Wrong] = {
     "glu_swapped": Wrong(activations.Glu, "expand", glu_swapped),
     "softplus_scaled": Wrong(activations.Softplus, "expand", softplus_scaled),
     "leaky_at_0": Wrong(activations.LeakyRelu, "expand", leaky_kink),
+    "lstm_gate_order": Wrong(Lstm, "cell", lstm_gate_order),
+    "gru_gate_order": Wrong(Gru, "split", gru_gate_order),
+    "gru_reset": Wrong(Gru, "cell", gru_reset),
+    "lengths_ignored": Wrong(RecurrentLayer, "run", lengths_ignored),
     "elu_width": configured(activations.Elu, lambda layer: {"alpha": 1.0}),
 }

@@ -32,6 +32,7 @@ class Planted:
 
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 TRANSPOSED = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+RECURRENT = ("rnn", "lstm", "gru")
 AVERAGES = ("avg_pool1d", "avg_pool2d", "avg_pool3d")
 TORCH, BOTH, SLOW = ("torch",), ("torch", "onnx"), ("tensorflow", "jax")
 PLANTED = (
@@ -48,9 +49,7 @@ PLANTED = (
     Planted("kernel_transposed", "a square kernel transposed", ("conv2d",), TORCH, asked=True),
     Planted("groups_interleaved", "the outputs of groups in turns", CONVOLUTIONS, TORCH),
     Planted("conv_without_bias", "no bias in a grouped convolution", ("conv2d",), BOTH),
-    Planted(
-        "crop_shifted", "a transposed convolution cut off by one", TRANSPOSED, ("torch", "onnx", "tensorflow"), ("jax",)
-    ),
+    Planted("crop_shifted", "a transposed convolution cut off by one", TRANSPOSED, BOTH, SLOW),
     Planted(
         "pool_divisor", "padding counted in means where it is not, and the reverse", ("avg_pool2d",), BOTH, ("jax",)
     ),
@@ -102,7 +101,7 @@ PLANTED = (
     Planted("hardsigmoid_slope", "a slope of 0.2, which is ONNX's default", ("hardsigmoid",), BOTH),
     Planted("softplus_scaled", "not divided by beta", ("softplus",), TORCH, where="shared body", asked=True),
     Planted("glu_swapped", "the first half is the gate", ("glu",), TORCH, where="shared body"),
-    Planted("tanh_detached", "no gradient", ("tanh",), ("torch", "jax"), ("tensorflow",)),
+    Planted("tanh_detached", "no gradient", ("tanh",), ("torch", "tensorflow"), ("jax",)),
     Planted("tanh_twice", "twice the gradient", ("tanh",), TORCH),
     Planted("softmax_axis", "along the last axis whatever `dim` says", ("softmax",), BOTH, ("jax",)),
     Planted("log_softmax_axis", "the same", ("log_softmax",), BOTH),
@@ -139,6 +138,14 @@ PLANTED = (
         where="one body",
     ),
     Planted("alibi_slopes", "slopes from 1 on", ("alibi",), BOTH, ("jax",), where="one body"),
+    Planted("lstm_gate_order", "i, o, f, g", ("lstm",), BOTH, where="shared body", asked=True),
+    Planted("lstm_without_bias", "the second bias dropped", ("lstm",), TORCH, asked=True),
+    Planted("gru_gate_order", "z, r, n", ("gru",), BOTH, where="shared body", asked=True),
+    Planted(
+        "gru_reset", "`reset` before and after taken for each other", ("gru",), TORCH, where="shared body", asked=True
+    ),
+    Planted("reverse_ignored", "from the start whatever `reverse` says", RECURRENT, TORCH, asked=True),
+    Planted("lengths_ignored", "what is behind the end is read too", RECURRENT, TORCH, where="shared body", asked=True),
     Planted("add_detached", "no gradient for the second input", ("add",), ("torch", "jax")),
     Planted("stop_gradient_ignored", "a gradient all the same", ("stop_gradient",), TORCH),
     Planted("concat_reversed", "inputs in reverse order", ("concat", "stack"), BOTH),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from netspec.layers.convolution import Conv1d, Conv2d, Conv3d
 from netspec.layers.indexing import Gather
 from netspec.layers.interpolation import Interpolate
 from netspec.layers.normalization import GroupNorm, L2Normalize, RMSNorm
+from netspec.layers.recurrent import Gru, Lstm, Rnn
 from netspec.layers.reductions import LogSumExp, Var, axes_of
 from netspec.layers.turns import ChannelShuffle, Roll
 from netspec_torch.fused import FUSED, conv
@@ -117,6 +119,16 @@ def logsumexp_naive(call: Any, x: Tensor) -> Tensor:
     return torch.log(torch.sum(torch.exp(x), axes, call.layer.keepdim))
 
 
+def without_second_bias(call: Any, x: Tensor, **given: Tensor) -> Any:
+    """Zeros for `bias_hh`."""
+    return FUSED[Lstm](call, x, **{name: w * 0 if name.startswith("bias_hh") else w for name, w in given.items()})
+
+
+def forwards(call: Any, x: Tensor, **given: Tensor) -> Any:
+    """`reverse` is not read."""
+    return FUSED[type(call.layer)](replace(call, layer=call.layer.model_copy(update={"reverse": False})), x, **given)
+
+
 def scan_stacks_backwards(*inputs: Any, stack_axes: tuple[int, ...], carried: int, **parts: Any) -> Any:
     results = LOWERINGS[ops.Scan](*inputs, stack_axes=stack_axes, carried=carried, **parts)
     stacks = (torch.flip(y, (axis,)) for y, axis in zip(results[carried:], stack_axes, strict=True))
@@ -140,6 +152,8 @@ FORM_MISTAKES: dict[str, Tables] = {
     "hardtanh_kink": fused(activation.HardTanh, lambda call, x: torch.clamp(x, call.layer.min_val, call.layer.max_val)),
     "softplus_threshold": fused(activation.Softplus, lambda call, x: F.softplus(x, call.layer.beta)),
     "log_softmax_axis": with_fields(FUSED, activation.LogSoftmax, dim=-1),
+    "lstm_without_bias": fused(Lstm, without_second_bias),
+    "reverse_ignored": Tables(fused=dict.fromkeys((Rnn, Lstm, Gru), forwards)),
     "roll_sign": with_fields(FUSED, Roll, other_way),
     "channel_shuffle_inverse": fused(
         ChannelShuffle, lambda call, x: F.channel_shuffle(x, call.inputs[0].shape[1] // call.layer.groups)
