@@ -6,7 +6,7 @@ from typing import Any
 
 from netspec.graph import ops
 from netspec.layers.activation import Gelu, LeakyRelu, Softmax
-from netspec.layers.convolution import Conv2d
+from netspec.layers.convolution import Conv1d, Conv2d, Conv3d
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.tensor import Flatten
@@ -28,7 +28,7 @@ def linear_transposed(tape: Any, call: Any, x: Any, weight: Any, *bias: Any) -> 
     return tape.op("Gemm", x, weight, *bias, alpha=1.0, beta=1.0, transA=0, transB=0 if square else 1)
 
 
-def conv_without_bias(tape: Any, call: Any, x: Any, weight: Any, bias: Any) -> Any:
+def conv_without_bias(tape: Any, call: Any, x: Any, weight: Any, bias: Any = None) -> Any:
     return FUSED[Conv2d](tape, call, x, weight, None if call.layer.groups > 1 else bias)
 
 
@@ -53,7 +53,7 @@ MISTAKES: dict[str, Tables] = (
         "softmax_naive": fused(Softmax, softmax_naive),
         "flatten_channels_last": fused(Flatten, flatten_channels_last),
         "linear_transposed": fused(Linear, linear_transposed),
-        "conv_without_bias": fused(Conv2d, conv_without_bias),
+        "conv_without_bias": Tables(fused=dict.fromkeys((Conv1d, Conv2d, Conv3d), conv_without_bias)),
         "layer_norm_eps": with_fields(FUSED, LayerNorm, eps=1e-3),
         "batch_norm_eps": with_fields(FUSED, BatchNorm, eps=1e-3),
         "embedding_shifted": fused(Embedding, embedding_shifted),

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from netspec.graph import ops
 from netspec.graph.ops.products import Convolution
 from netspec.layers.activation import Gelu, LeakyRelu, Softmax
-from netspec.layers.convolution import Conv2d
+from netspec.layers.convolution import Conv1d, Conv2d, Conv3d
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.tensor import Add, Flatten
@@ -38,7 +38,7 @@ def layer_norm_single(call: Any, x: Tensor) -> Tensor:
     return F.layer_norm(x.float(), x.shape[-1:], eps=call.layer.eps).to(torch.float64)
 
 
-def conv_without_bias(call: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def conv_without_bias(call: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     attributes = next(vars(node.op) for node in call.body if isinstance(node.op, Convolution))
     return convolution(x, weight, None if call.layer.groups > 1 else bias, **attributes)
 
@@ -121,7 +121,7 @@ MISTAKES: dict[str, Tables] = (
         "linear_transposed": fused(Linear, linear_transposed),
         "linear_single": fused(Linear, linear_single),
         "linear_without_bias": fused(Linear, lambda call, x, weight, bias: F.linear(x, weight)),
-        "conv_without_bias": fused(Conv2d, conv_without_bias),
+        "conv_without_bias": Tables(fused=dict.fromkeys((Conv1d, Conv2d, Conv3d), conv_without_bias)),
         "kernel_flipped": fused(Conv2d, kernel_flipped),
         "layer_norm_eps": fused(LayerNorm, lambda call, x, weight, bias: F.layer_norm(x, (4,), weight, bias, 1e-3)),
         "layer_norm_single": fused(LayerNorm, layer_norm_single),
