@@ -107,7 +107,7 @@ PLANTED = (
     Planted("log_softmax_axis", "the same", ("log_softmax",), BOTH),
     Planted("dropout_unscaled", "not divided by 1 - p", ("dropout",), TORCH, ("jax",), asked=True),
     Planted("attention_unscaled", "a scale of 1", ("scaled_dot_product_attention",), TORCH),
-    Planted("attention_scale", "the same", ("scaled_dot_product_attention",), TORCH, where="shared body"),
+    Planted("attention_scale", "the same", ("scaled_dot_product_attention",), TORCH, where="shared body", asked=True),
     Planted("mask_inverted", "true hides", ("scaled_dot_product_attention",), TORCH, asked=True),
     Planted(
         "causal_at_the_end", "the last query sees the last key", ("scaled_dot_product_attention",), TORCH, asked=True
@@ -149,11 +149,11 @@ PLANTED = (
     Planted("add_detached", "no gradient for the second input", ("add",), ("torch", "jax")),
     Planted("stop_gradient_ignored", "a gradient all the same", ("stop_gradient",), TORCH),
     Planted("concat_reversed", "inputs in reverse order", ("concat", "stack"), BOTH),
-    Planted("flatten_channels_last", "in the order height, width, channels", ("flatten",), BOTH, SLOW),
+    Planted("flatten_channels_last", "in the order height, width, channels", ("flatten",), BOTH, SLOW, asked=True),
     Planted("roll_sign", "the other way", ("roll",), TORCH),
     Planted("roll_back", "the same", ("roll",), TORCH, where="shared body"),
     Planted("pad_edge", "`reflect` read as `edge`", ("pad",), ("onnx",), asked=True),
-    Planted("pad_symmetric", "`reflect` read as `symmetric`", ("pad",), BOTH, where="shared body", asked=True),
+    Planted("pad_symmetric", "`reflect` read as `symmetric`", ("pad",), ("onnx",), where="shared body", asked=True),
     Planted(
         "pixel_shuffle_order", "the channels' factors in ONNX's other order", ("pixel_shuffle",), ("onnx",), asked=True
     ),
