@@ -15,7 +15,7 @@ import pytest
 from netspec.layers import activation as activations
 from netspec.layers import attention, normalization, padding, positions, reductions, turns
 from netspec.layers.interpolation import Interpolate
-from netspec.layers.recurrent import Gru, Lstm, RecurrentLayer
+from netspec.layers.recurrent import Gru, Lstm
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,6 @@ def lstm_gate_order(self: Any, b: Any, x: Any, state: Any, weights: Any) -> Any:
 
 
 REAL_GRU = Gru.cell
-REAL_RUN = RecurrentLayer.run
 REAL_SPLIT = Gru.split
 
 
@@ -150,10 +149,6 @@ def gru_reset(self: Any, *given: Any) -> Any:
     """The forms taken for each other."""
     other = "after" if self.reset == "before" else "before"
     return REAL_GRU(self.model_copy(update={"reset": other}), *given)
-
-
-def lengths_ignored(self: Any, b: Any, x: Any, first: Any, lengths: Any) -> Any:
-    return REAL_RUN(self, b, x, first, None)
 
 
 BODIES: dict[str, Wrong] = {
@@ -172,9 +167,7 @@ BODIES: dict[str, Wrong] = {
     "nearest_rounded": configured(
         Interpolate, lambda layer: {"mode": "nearest_exact"} if layer.mode == "nearest" else {}
     ),
-    "attention_scale": configured(
-        attention.ScaledDotProductAttention, lambda layer: {"scale": 1.0} if layer.scale is None else {}
-    ),
+    "attention_scale": Wrong(attention.ScaledDotProductAttention, "_scale", lambda self, query: 1.0),
     "causal_shifted": configured(
         attention.ScaledDotProductAttention, lambda layer: {"causal_offset": layer.causal_offset - 1}
     ),
@@ -191,6 +184,5 @@ BODIES: dict[str, Wrong] = {
     "lstm_gate_order": Wrong(Lstm, "cell", lstm_gate_order),
     "gru_gate_order": Wrong(Gru, "split", gru_gate_order),
     "gru_reset": Wrong(Gru, "cell", gru_reset),
-    "lengths_ignored": Wrong(RecurrentLayer, "run", lengths_ignored),
     "elu_width": configured(activations.Elu, lambda layer: {"alpha": 1.0}),
 }

@@ -98,11 +98,11 @@ class Hunt:
     def _shows(self, planted: Planted, base: str, met: Met) -> bool:
         worker = self.worker(base)
         target = Target(self._backend(planted, base), worker.dtype)
-        changed = self._modes(planted, met)
+        changed = {mode.training: mode for mode in self._modes(planted, met)}
         return any(
-            _verdict(right, wrong, target, worker, planted.where) == "differs"
-            for right, wrong in zip(met.modes, changed, strict=True)
-            if meets(met.graph, right, target)
+            _verdict(right, changed[right.training], target, worker, planted.where) == "differs"
+            for right in met.modes
+            if right.training in changed and meets(met.graph, right, target)
         )
 
     def _backend(self, planted: Planted, base: str) -> Backend:

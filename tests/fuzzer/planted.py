@@ -110,7 +110,12 @@ PLANTED = (
     Planted("attention_scale", "the same", ("scaled_dot_product_attention",), TORCH, where="shared body", asked=True),
     Planted("mask_inverted", "true hides", ("scaled_dot_product_attention",), TORCH, asked=True),
     Planted(
-        "causal_at_the_end", "the last query sees the last key", ("scaled_dot_product_attention",), TORCH, asked=True
+        "causal_at_the_end",
+        "the last query sees the last key",
+        ("scaled_dot_product_attention",),
+        (),
+        TORCH,
+        asked=True,
     ),
     Planted(
         "causal_shifted",
@@ -145,7 +150,6 @@ PLANTED = (
         "gru_reset", "`reset` before and after taken for each other", ("gru",), TORCH, where="shared body", asked=True
     ),
     Planted("reverse_ignored", "from the start whatever `reverse` says", RECURRENT, TORCH, asked=True),
-    Planted("lengths_ignored", "what is behind the end is read too", RECURRENT, TORCH, where="shared body", asked=True),
     Planted("add_detached", "no gradient for the second input", ("add",), ("torch", "jax")),
     Planted("stop_gradient_ignored", "a gradient all the same", ("stop_gradient",), TORCH),
     Planted("concat_reversed", "inputs in reverse order", ("concat", "stack"), BOTH),
