@@ -159,9 +159,6 @@ PLANTED = (
     Planted("pad_edge", "`reflect` read as `edge`", ("pad",), ("onnx",), asked=True),
     Planted("pad_symmetric", "`reflect` read as `symmetric`", ("pad",), ("onnx",), where="shared body", asked=True),
     Planted(
-        "pixel_shuffle_order", "the channels' factors in ONNX's other order", ("pixel_shuffle",), ("onnx",), asked=True
-    ),
-    Planted(
         "pixel_shuffle_rows",
         "rows and columns taken for each other",
         ("pixel_shuffle",),
@@ -178,7 +175,7 @@ PLANTED = (
     ),
     Planted("interpolate_coords", "other coordinates", ("interpolate",), BOTH, asked=True),
     Planted("nearest_rounded", "`nearest` read as `nearest_exact`", ("interpolate",), TORCH, where="shared body"),
-    Planted("cubic_coefficient", "-0.5 for -0.75", ("interpolate",), TORCH, where="shared body", asked=True),
+    Planted("cubic_coefficient", "-0.5 for -0.75", ("interpolate",), (), TORCH, where="shared body", asked=True),
     Planted("var_ddof", "divided by n - 1", ("var",), TORCH),
     Planted("var_other_ddof", "ddof 0 and 1 taken for each other", ("var",), TORCH, where="shared body"),
     Planted("cumsum_exclusive", "without the element itself", ("cumsum",), BOTH),
@@ -186,7 +183,6 @@ PLANTED = (
     Planted("max_first", "of equals one gets the gradient", ("max",), TORCH, asked=True),
     Planted("top_k_reversed", "the smallest of them first", ("top_k",), TORCH, asked=True),
     Planted("top_k_last", "of equals the last ones", ("top_k",), TORCH, asked=True),
-    Planted("gather_first_axis", "along the first axis whatever `dim` says", ("gather",), TORCH, asked=True),
     Planted("scan_reversed", "from the other end", ("Scan",), BOTH, SLOW),
     Planted("scan_stacks_backwards", "stacked outputs in reverse order", ("Scan",), TORCH),
     Planted("while_limit", "one turn more than the limit", ("While",), BOTH, SLOW),

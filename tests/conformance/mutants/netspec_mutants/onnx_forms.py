@@ -9,7 +9,6 @@ from netspec.layers import activation
 from netspec.layers.interpolation import Interpolate
 from netspec.layers.normalization import GroupNorm, InstanceNorm, LocalResponseNorm
 from netspec.layers.padding import Pad
-from netspec.layers.turns import PixelShuffle
 from netspec_onnx.fused import FUSED
 
 from .configured import with_fields
@@ -18,13 +17,6 @@ from .tables import Tables, fused
 
 def cumsum_exclusive(tape: Any, x: Any, *, axis: int) -> Any:
     return tape.op("CumSum", x, tape.constant(axis, "int64"), exclusive=1, reverse=0)
-
-
-def pixel_shuffle_order(tape: Any, call: Any, x: Any) -> Any:
-    """DCR, which is the operator's default and TensorFlow's order."""
-    if call.inputs[0].type.rank != 4:
-        return NotImplemented
-    return tape.op("DepthToSpace", x, blocksize=call.layer.upscale_factor, mode="DCR")
 
 
 FORM_MISTAKES: dict[str, Tables] = {
@@ -39,6 +31,5 @@ FORM_MISTAKES: dict[str, Tables] = {
     "response_alpha": with_fields(FUSED, LocalResponseNorm, lambda call: {"alpha": call.layer.alpha * call.layer.size}),
     "pad_edge": with_fields(FUSED, Pad, lambda call: {"mode": "edge"} if call.layer.mode == "reflect" else {}),
     "interpolate_coords": with_fields(FUSED, Interpolate, coords="asymmetric"),
-    "pixel_shuffle_order": fused(PixelShuffle, pixel_shuffle_order),
     "cumsum_exclusive": Tables({ops.Cumsum: cumsum_exclusive}),
 }

@@ -14,11 +14,10 @@ from netspec.layers import activation
 from netspec.layers.attention import ScaledDotProductAttention
 from netspec.layers.base import per_axis
 from netspec.layers.convolution import Conv1d, Conv2d, Conv3d
-from netspec.layers.indexing import Gather
 from netspec.layers.interpolation import Interpolate
 from netspec.layers.normalization import GroupNorm, L2Normalize, RMSNorm
 from netspec.layers.recurrent import Gru, Lstm, Rnn
-from netspec.layers.reductions import LogSumExp, Var, axes_of
+from netspec.layers.reductions import Var
 from netspec.layers.turns import ChannelShuffle, Roll
 from netspec_torch.fused import FUSED, conv
 from netspec_torch.lowerings import LOWERINGS
@@ -101,22 +100,9 @@ def max_pool_of_zeros(x: Tensor, *, padding: Any, **attributes: Any) -> Tensor:
     return LOWERINGS[ops.MaxPool](padded, padding=tuple((0, 0) for _ in padding), **attributes)
 
 
-def gather_first_axis(call: Any, x: Tensor, index: Tensor) -> Any:
-    """Along the first axis, where the sizes are the same."""
-    shape, axis = call.inputs[0].shape, call.layer.dim
-    same = shape[axis] == shape[0] and call.inputs[1].shape == shape
-    return torch.take_along_dim(x, index.to(torch.int64), 0) if same else NotImplemented
-
-
 def other_way(call: Any) -> dict[str, Any]:
     shifts = call.layer.shifts
     return {"shifts": -shifts if isinstance(shifts, int) else tuple(-each for each in shifts)}
-
-
-def logsumexp_naive(call: Any, x: Tensor) -> Tensor:
-    """Without taking off the largest."""
-    axes = axes_of(call.layer.dim, call.inputs[0])
-    return torch.log(torch.sum(torch.exp(x), axes, call.layer.keepdim))
 
 
 def without_second_bias(call: Any, x: Tensor, **given: Tensor) -> Any:
@@ -150,7 +136,6 @@ FORM_MISTAKES: dict[str, Tables] = {
     "celu_alpha": with_fields(FUSED, activation.Celu, alpha=1.0),
     "hardsigmoid_slope": fused(activation.HardSigmoid, lambda call, x: torch.clamp(0.2 * x + 0.5, 0, 1)),
     "hardtanh_kink": fused(activation.HardTanh, lambda call, x: torch.clamp(x, call.layer.min_val, call.layer.max_val)),
-    "softplus_threshold": fused(activation.Softplus, lambda call, x: F.softplus(x, call.layer.beta)),
     "log_softmax_axis": with_fields(FUSED, activation.LogSoftmax, dim=-1),
     "lstm_without_bias": fused(Lstm, without_second_bias),
     "reverse_ignored": Tables(fused=dict.fromkeys((Rnn, Lstm, Gru), forwards)),
@@ -166,8 +151,6 @@ FORM_MISTAKES: dict[str, Tables] = {
     "top_k_last": Tables({ops.TopK: top_k_last}),
     "max_first": Tables({ops.Max: max_first}),
     "max_pool_of_zeros": Tables({ops.MaxPool: max_pool_of_zeros}),
-    "gather_first_axis": fused(Gather, gather_first_axis),
-    "logsumexp_naive": fused(LogSumExp, logsumexp_naive),
     "stop_gradient_ignored": Tables({ops.StopGradient: lambda x: x}),
     "scan_stacks_backwards": Tables({ops.Scan: scan_stacks_backwards}),
 }
