@@ -180,7 +180,7 @@ PLANTED = (
     Planted("var_other_ddof", "ddof 0 and 1 taken for each other", ("var",), TORCH, where="shared body"),
     Planted("cumsum_exclusive", "without the element itself", ("cumsum",), BOTH),
     Planted("argmax_last", "of equals the last one", ("argmax",), TORCH, asked=True),
-    Planted("max_first", "of equals one gets the gradient", ("max",), TORCH, asked=True),
+    Planted("max_first", "of equals one gets the gradient", ("max",), (), TORCH, asked=True),
     Planted("top_k_reversed", "the smallest of them first", ("top_k",), TORCH, asked=True),
     Planted("top_k_last", "of equals the last ones", ("top_k",), TORCH, asked=True),
     Planted("scan_reversed", "from the other end", ("Scan",), BOTH, SLOW),
