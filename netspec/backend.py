@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from netspec.branches import NO_BRANCHES, Branches
 from netspec.errors import BackendError, nearest
 from netspec.graph import ops
 from netspec.graph.dims import Dim, Size, evaluate
@@ -103,6 +104,11 @@ class Backend(ABC):
     ) -> None:
         """Write the model as a file, where that is what the backend makes. Raises BackendError."""
         raise BackendError(f"backend {self.name} writes no file")
+
+    @property
+    def branches(self) -> Branches:
+        """The ways of the lowerings that depend on the dtype or on what the framework has here."""
+        return NO_BRANCHES
 
     def environment(self, dtype: FloatType) -> Mapping[str, str]:
         """Environment variables for a process that compares: full precision, on the CPU."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 MAX_SHOWN = 10
 MAX_MESSAGE = 400
+MAX_HINTS = 3  # names that are equally close to one that is wrong
 MAX_COMPARISONS = 40_000  # of words for hints, in one reading of a spec: 0.2 s
 
 _comparisons_left: ContextVar[int | None] = ContextVar("comparisons left for hints", default=None)
@@ -158,7 +159,8 @@ def printable(text: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean NAME?` for the closest of `known`, in whatever case, or an empty string."""
+    """`; did you mean NAME?` for the closest of `known`, in whatever case, or an empty string; up to three that are
+    equally close: `conv1d, conv2d or conv3d`."""
     import difflib  # 3 ms that only a mistake should cost
 
     left = _comparisons_left.get()
@@ -170,10 +172,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
     lower = {name.lower(): name for name in words}
     if word.lower() in lower:  # Relu is relu, though elu differs by as many letters
         return f"; did you mean {lower[word.lower()]}?"
-    close = difflib.get_close_matches(word[:128], words, n=1)
+    given = word[:128]
+    close = difflib.get_close_matches(given, words, n=MAX_HINTS)
     if not close:
-        close = [lower[name] for name in difflib.get_close_matches(word[:128].lower(), lower, n=1)]
-    return f"; did you mean {close[0]}?" if close else ""
+        given = given.lower()
+        close = [lower[name] for name in difflib.get_close_matches(given, lower, n=MAX_HINTS)]
+    if not close:
+        return ""
+    ratios = [difflib.SequenceMatcher(None, name.lower(), given.lower()).ratio() for name in close]
+    equal = sorted(name for name, ratio in zip(close, ratios, strict=True) if ratio == ratios[0])
+    *others, last = equal
+    return f"; did you mean {', '.join(others)} or {last}?" if others else f"; did you mean {last}?"
 
 
 @contextmanager

@@ -34,6 +34,8 @@ def argmax(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
 ARITHMETIC: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Pow: power,
     ops.Cast: cast,
+    ops.Widen: lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)),
+    ops.Narrow: lambda x, like: x.astype(like.dtype),
     ops.Prod: lambda x, *, axes, keepdims: jnp.prod(x, axes, keepdims=keepdims),
     ops.Min: lambda x, *, axes, keepdims: jnp.min(x, axes, keepdims=keepdims),
     ops.ArgMax: argmax,

@@ -17,6 +17,7 @@ from netspec_jax.control import CONTROL
 from netspec_jax.convolution import convolution
 from netspec_jax.movement import MOVEMENT
 from netspec_jax.pooling import adaptive_average_pool, adaptive_max_pool, average_pool, max_pool
+from netspec_jax.repeating import repeating
 from netspec_jax.transposed_convolution import transposed_convolution
 from netspec_jax.waves import sin_cos
 
@@ -108,9 +109,9 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Relu: jax.nn.relu,
     ops.Abs: absolute,
     ops.StopGradient: jax.lax.stop_gradient,
-    ops.Add: jnp.add,
-    ops.Sub: jnp.subtract,
-    ops.Mul: jnp.multiply,
+    ops.Add: repeating(jnp.add),
+    ops.Sub: repeating(jnp.subtract),
+    ops.Mul: repeating(jnp.multiply),
     ops.Div: jnp.divide,
     ops.Maximum: jnp.maximum,
     ops.Minimum: jnp.minimum,

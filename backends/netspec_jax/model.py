@@ -95,11 +95,11 @@ class JaxModel(Model):
         outputs, buffers, (by_path, by_name) = self._evaluators[training](
             self._params, self._buffers, key, floats, others, cotangents
         )
-        gradients = self._canonical(by_path) | {f"input:{name}": np.array(value) for name, value in by_name.items()}
+        gradients = self._canonical(by_path) | {f"input:{name}": _on_host(value) for name, value in by_name.items()}
         return Evaluation(
-            {output.name: np.array(outputs[output.name]) for output in graph.outputs},
+            {output.name: _on_host(outputs[output.name]) for output in graph.outputs},
             gradients,
-            {path: np.array(buffers[path]) for path in graph.updates},
+            {path: _on_host(buffers[path]) for path in graph.updates},
         )
 
     def weights(self) -> Arrays:
@@ -141,7 +141,7 @@ class JaxModel(Model):
         return value
 
     def to_numpy(self, value: Any) -> np.ndarray[Any, Any]:
-        return np.asarray(value)
+        return np.asarray(value, _numpy_dtype(value))
 
     def _canonical(self, tensors: Mapping[str, Any]) -> Arrays:
         """NumPy copies in the order of the state dict, transposed back to torch's layout."""
@@ -152,7 +152,7 @@ class JaxModel(Model):
                 value = np.asarray(tensors[held.path])
                 value = value if permutation is None else value.transpose(np.argsort(permutation))
                 dtype = held.value.type.dtype
-                arrays[held.path] = np.array(value, None if dtype == "float" else dtype, order="C")
+                arrays[held.path] = np.array(value, _numpy_dtype(value) if dtype == "float" else dtype, order="C")
         return arrays
 
     def _held_dtype(self, type: TensorType) -> Any:
@@ -177,6 +177,16 @@ def find_device(name: str) -> jax.Device:
         known = sorted({f"{device.platform}:{device.id}" for device in (*jax.devices(), *jax.devices("cpu"))})
         raise BackendError(f"jax has no device {name}: there are {', '.join(known)}")
     return devices[number]
+
+
+def _numpy_dtype(value: Any) -> Any:
+    """The type of an array on the host: bfloat16, which NumPy does not have, becomes float32."""
+    return np.float32 if value.dtype == jnp.bfloat16 else value.dtype
+
+
+def _on_host(value: Any) -> np.ndarray[Any, Any]:
+    """A NumPy copy."""
+    return np.array(value, _numpy_dtype(value))
 
 
 def _permutation(held: Param | Buffer) -> tuple[int, ...] | None:

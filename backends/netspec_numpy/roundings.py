@@ -1,7 +1,8 @@
 """Tables whose results carry random roundings of a narrower arithmetic (Monte Carlo arithmetic, Parker 1997).
 
 The float64 result of every inexact primitive, and everything that flows back from one, is multiplied by 1 + unit * z,
-z standard normal. Several such runs show how far the roundings of a float32 program move each tensor.
+z standard normal. Several such runs show how far the roundings of a float32 program move each tensor. Numbers below the
+smallest normal one of float32 have few digits there or none (XLA makes them 0), so each is also moved by z times that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import numpy as np
 from netspec_numpy.interpreter import Table
 from netspec_numpy.windows import Array
 
+SINGLE = 2.0**-24  # the unit of float32
+SMALLEST = 2.0**-126  # its smallest normal number
+
 
 class Roundings:
     """One stream of roundings: two runs with one seed err alike."""
@@ -21,12 +25,14 @@ class Roundings:
     def __init__(self, seed: int, unit: float) -> None:
         self._random = np.random.Generator(np.random.Philox(seed))
         self._unit = unit
+        self._smallest = SMALLEST if unit >= SINGLE else 0.0
 
     def of(self, array: Array) -> Array:
-        """The array with an error of its own in every float of it."""
+        """The array with an error of its own in every float of it that is not 0."""
         if array.dtype.kind != "f":
             return array
-        return np.asarray(array * (1 + self._unit * self._random.standard_normal(array.shape)))
+        noise = self._random.standard_normal(array.shape)
+        return np.asarray(array * (1 + self._unit * noise) + np.where(array != 0, self._smallest * noise, 0))
 
     def of_lowerings(self, lowerings: Table) -> Table:
         """The same primitives with roundings in their results."""

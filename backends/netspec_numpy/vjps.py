@@ -230,6 +230,8 @@ VJPS: dict[type[ops.Op], Callable[..., Cotangents]] = {
     ops.Relu: _relu,
     ops.Abs: _abs,
     ops.StopGradient: _stop_gradient,
+    ops.Widen: lambda dys, xs, ys: dys,
+    ops.Narrow: lambda dys, xs, ys: (dys[0], None),
     ops.Add: _add,
     ops.Sub: _sub,
     ops.Mul: _mul,

@@ -140,6 +140,8 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.Relu: _native("Relu"),
     ops.Abs: _native("Abs"),
     ops.StopGradient: lambda tape, x: x,
+    ops.Widen: lambda tape, x: x,  # the model's type is float32
+    ops.Narrow: lambda tape, x, like: x,
     ops.Add: _native("Add"),
     ops.Sub: _native("Sub"),
     ops.Mul: _native("Mul"),

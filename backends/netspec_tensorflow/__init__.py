@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netspec.backend import Backend, FloatType, Fused, Lowerings
+from netspec.branches import Branches
 from netspec.graph.graph import GraphPair
+from netspec_tensorflow.branches import BRANCHES
 from netspec_tensorflow.start_up import import_tensorflow
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ class TensorFlowBackend(Backend):
         from netspec_tensorflow.fused import FUSED
 
         return FUSED
+
+    @property
+    def branches(self) -> Branches:
+        return BRANCHES
 
     def compile(
         self, graphs: GraphPair, weights: Mapping[str, Any], dtype: FloatType = "float32", device: str | None = None

@@ -51,10 +51,18 @@ def softplus(call: Call, x: tf.Tensor) -> Any:
     return tf.nn.softplus(x) if beta == 1 else tf.nn.softplus(x * beta) * (1 / beta)
 
 
+def gelu_tanh(call: Call, x: tf.Tensor) -> Any:
+    """The body without its guard: a square overflows in float16 alone for numbers that occur."""
+    if x.dtype == tf.float16:
+        return NotImplemented
+    return x * (0.5 * tf.tanh(x * (x * x * (0.044715 * layers.ROOT_2_PI) + layers.ROOT_2_PI)) + 0.5)
+
+
 ACTIVATIONS: dict[type, Callable[..., Any]] = {
     layers.Relu6: lambda call, x: tf.nn.relu6(x),
     LeakyRelu: leaky_relu,
     Elu: elu,
+    layers.GeluTanh: gelu_tanh,
     Softplus: softplus,
     layers.LogSigmoid: lambda call, x: tf.math.log_sigmoid(x),
     layers.Softsign: lambda call, x: tf.nn.softsign(x),

@@ -24,6 +24,10 @@ def cast(x: tf.Tensor, like: tf.Tensor | None = None, *, dtype: str) -> tf.Tenso
     return tf.cast(x, dtype if like is None else like.dtype)
 
 
+def widen(x: tf.Tensor) -> tf.Tensor:
+    return tf.cast(x, tf.float32) if x.dtype.size < tf.float32.size else x
+
+
 def argmax(x: tf.Tensor, axes: tuple[int, ...], keepdims: bool) -> tf.Tensor:
     index = tf.argmax(x, axes[0], tf.int64)
     return tf.expand_dims(index, axes[0]) if keepdims else index
@@ -32,6 +36,8 @@ def argmax(x: tf.Tensor, axes: tuple[int, ...], keepdims: bool) -> tf.Tensor:
 ARITHMETIC: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Pow: power,
     ops.Cast: cast,
+    ops.Widen: widen,
+    ops.Narrow: lambda x, like: tf.cast(x, like.dtype),
     ops.Prod: lambda x, *, axes, keepdims: tf.reduce_prod(x, axis=axes, keepdims=keepdims),
     ops.Min: lambda x, *, axes, keepdims: tf.reduce_min(x, axis=axes, keepdims=keepdims),
     ops.ArgMax: argmax,

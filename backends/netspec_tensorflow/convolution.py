@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from netspec.graph.ops.products import Pairs, SamePadding, same_pairs, window_size
 from netspec.passes.channels_last import kernel_to_last, to_canonical, to_last
+from netspec_tensorflow.branches import BRANCHES
 from netspec_tensorflow.volumes import convolve_slices, sizes_of
 
 
@@ -87,12 +88,17 @@ def _of_images(
     if depthwise and len(set(stride)) == 1 and not (strided and dilated):
         return _depthwise(x, weight, stride, word, dilation)
     if differentiable(x.dtype, grouped=groups > 1, dilated=dilated):
+        if groups > 1 or dilated:
+            BRANCHES.took("convolution-native")
         return tf.nn.conv2d(x, weight, stride, word, dilations=dilation)
     if strided and (depthwise or dilated):
+        BRANCHES.took("convolution-positions-strided")
         x = _with_zeros_of_same(x, windows, stride) if word == "SAME" else x
         return _positions(x, weight, "VALID", dilation, groups)[:, :: stride[0], :: stride[1]]
     if strided:
+        BRANCHES.took("convolution-split")
         return split(x, weight, groups, lambda part, kernel: tf.nn.conv2d(part, kernel, stride, word))
+    BRANCHES.took("convolution-positions")
     return _positions(x, weight, word, dilation, groups)
 
 

@@ -9,10 +9,12 @@ import tensorflow as tf
 
 from netspec.graph import ops
 from netspec_tensorflow.arithmetic import ARITHMETIC
+from netspec_tensorflow.branches import BRANCHES
 from netspec_tensorflow.control import CONTROL
 from netspec_tensorflow.convolution import convolution
 from netspec_tensorflow.movement import MOVEMENT
 from netspec_tensorflow.pooling import adaptive_average_pool, adaptive_max_pool, average_pool, max_pool
+from netspec_tensorflow.repeating import repeating
 from netspec_tensorflow.transposed_convolution import transposed_convolution
 from netspec_tensorflow.waves import sin_cos
 
@@ -32,12 +34,20 @@ def matmul(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 def maximum(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """tf.maximum, but of two equals each gets half of the gradient; TensorFlow's own gives all of it to `a`."""
-    return tf.maximum(a, b) if a.dtype.is_integer else tf.where(a > b, a, tf.where(a < b, b, 0.5 * a + 0.5 * b))
+    if a.dtype.is_integer:
+        BRANCHES.took("maximum-of-integers")
+        return tf.maximum(a, b)
+    BRANCHES.took("maximum-of-floats")
+    return tf.where(a > b, a, tf.where(a < b, b, 0.5 * a + 0.5 * b))
 
 
 def minimum(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """tf.minimum with the gradient of `maximum`."""
-    return tf.minimum(a, b) if a.dtype.is_integer else tf.where(a < b, a, tf.where(a > b, b, 0.5 * a + 0.5 * b))
+    if a.dtype.is_integer:
+        BRANCHES.took("minimum-of-integers")
+        return tf.minimum(a, b)
+    BRANCHES.took("minimum-of-floats")
+    return tf.where(a < b, a, tf.where(a > b, b, 0.5 * a + 0.5 * b))
 
 
 def bernoulli(x: tf.Tensor, keep: float) -> tf.Tensor:
@@ -100,9 +110,9 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Relu: tf.nn.relu,
     ops.Abs: tf.abs,
     ops.StopGradient: tf.stop_gradient,
-    ops.Add: tf.add,
-    ops.Sub: tf.subtract,
-    ops.Mul: tf.multiply,
+    ops.Add: repeating(tf.add),
+    ops.Sub: repeating(tf.subtract),
+    ops.Mul: repeating(tf.multiply),
     ops.Div: tf.divide,
     ops.Maximum: maximum,
     ops.Minimum: minimum,

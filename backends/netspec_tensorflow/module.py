@@ -31,9 +31,14 @@ class Runner:
     device: str | None
 
     def __call__(self, graph: Graph, inputs: Mapping[str, Any], state: Mapping[str, Any]) -> Results:
+        numbers: dict[Any, float] = {}
+
         def constant(**attributes: Any) -> tf.Tensor:
             number = self.lowerings[Constant](**attributes)
-            return tf.convert_to_tensor(number, self.type_of(attributes["dtype"]))
+            made = tf.convert_to_tensor(number, self.type_of(attributes["dtype"]))
+            if attributes["dtype"] == "float":
+                numbers[made.ref()] = number
+            return made
 
         def array(**attributes: Any) -> tf.Tensor:
             return tf.cast(self.lowerings[Array](**attributes), self.type_of(attributes["dtype"]))
@@ -41,7 +46,10 @@ class Runner:
         scan = partial(self.lowerings[Scan], type_of=self.type_of)
         table: dict[type[Op], Callable[..., Any]] = {Constant: constant, Array: array, Scan: scan}
         with self.placed():
-            results = run(graph, {**self.lowerings, **table}, self.fused, inputs, state, _size_of)
+            lowerings = {**self.lowerings, **table}
+            if self.type_of("float").size < tf.float32.size:
+                lowerings = {op: _widening(form, numbers) for op, form in lowerings.items()}
+            results = run(graph, lowerings, self.fused, inputs, state, _size_of)
             outputs = {name: tf.convert_to_tensor(value) for name, value in results.outputs.items()}
         return Results(outputs, results.updates)
 
@@ -61,6 +69,20 @@ class Runner:
         """What a tf.function is told of an argument: symbolic sizes are left open."""
         shape = [size if isinstance(size, int) else None for size in type.shape]
         return tf.TensorSpec(shape, self.type_of(type.dtype), name)
+
+
+def _widening(form: Callable[..., Any], numbers: Mapping[Any, float]) -> Callable[..., Any]:
+    """`form`, which gets a constant in float32 where it meets what was widened: TensorFlow does not mix types."""
+
+    def met(*inputs: Any, **attributes: Any) -> Any:
+        if any(tf.is_tensor(x) and x.dtype == tf.float32 for x in inputs):
+            inputs = tuple(
+                tf.constant(numbers[x.ref()], tf.float32) if tf.is_tensor(x) and x.ref() in numbers else x
+                for x in inputs
+            )
+        return form(*inputs, **attributes)
+
+    return met
 
 
 class NetworkModule(tf.Module):

@@ -7,6 +7,7 @@ from functools import partial
 import tensorflow as tf
 
 from netspec.graph.ops.products import Pairs, window_size
+from netspec_tensorflow.branches import BRANCHES
 from netspec_tensorflow.convolution import differentiable, split, through_channels_last
 from netspec_tensorflow.volumes import sizes_of, transpose_slices
 
@@ -74,6 +75,7 @@ def _of_images(
     windows = tuple(window_size(k, d) for k, d in zip(weight.shape[:2], dilation, strict=True))
     depthwise = groups == x.shape[-1] > 1 and weight.shape[-2] == 1 and stride[0] == stride[1]
     if max(dilation) > 1 and (depthwise or not differentiable(x.dtype, grouped=groups > 1, dilated=True)):
+        BRANCHES.took("transposed-spread")
         weight, dilation = _spread(weight, dilation), (1, 1)
     over = [window - step for window, step in zip(windows, stride, strict=True)]
     same = all(more >= 0 and pair == (more // 2, more - more // 2) for more, pair in zip(over, padding, strict=True))
@@ -85,8 +87,11 @@ def _of_images(
     if depthwise:
         y = _depthwise(x, weight, sizes, stride, word)
     elif groups == 1 or differentiable(x.dtype, grouped=True, dilated=max(dilation) > 1):
+        if groups > 1 or max(dilation) > 1:
+            BRANCHES.took("transposed-native")
         y = _native(x, weight, sizes, stride, word, dilation, groups)
     else:
+        BRANCHES.took("transposed-split")
         y = split(x, weight, groups, lambda part, kernel: _native(part, kernel, sizes, stride, word, dilation))
     return y if same else _cut(y, padding)
 

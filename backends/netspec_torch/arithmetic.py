@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from netspec.backend import Fused, Lowerings
 from netspec.graph import ops
@@ -24,6 +25,17 @@ def power(a: Tensor, b: Any) -> Tensor:
 def cast(x: Tensor, like: Tensor | None = None, *, dtype: str) -> Tensor:
     """A float has the type of `like`."""
     return x.to(getattr(torch, dtype)) if like is None else x.to(like)
+
+
+def widen(x: Tensor) -> Tensor:
+    """One function in the text of the module, since the type is known to the call alone."""
+    if has_torch_function_unary(x):
+        return handle_torch_function(widen, (x,), x)
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _narrow(x: Tensor, like: Tensor) -> Tensor:
+    return x.to(like)
 
 
 def prod(x: Tensor, *, axes: tuple[int, ...], keepdims: bool) -> Tensor:
@@ -49,6 +61,8 @@ def _cumsum(x: Tensor, *, axis: int) -> Tensor:
 ARITHMETIC: Lowerings = {
     ops.Pow: power,
     ops.Cast: cast,
+    ops.Widen: widen,
+    ops.Narrow: _narrow,
     ops.Prod: prod,
     ops.Min: _min,
     ops.ArgMax: argmax,

@@ -62,12 +62,15 @@ def max_pool(call: Call, x: Tensor) -> Any:
 
 
 def avg_pool(call: Call, x: Tensor) -> Any:
-    """As max_pool."""
+    """As max_pool, but that F.avg_pool3d refuses a kernel above the padded input."""
     layer = call.layer
     assert isinstance(layer, AvgPooling)
     if not layer.ceil_mode:
         return NotImplemented
     kernel, stride, padding = layer.window()
+    room = zip(call.inputs[0].shape[2:], kernel, padding, strict=True)
+    if layer.spatial == 3 and not all(isinstance(size, int) and size + sum(pads) >= k for size, k, pads in room):
+        return NotImplemented
     pool = AVERAGE_POOLS[layer.spatial]
     return pool(x, kernel, stride, [side for side, _ in padding], True, layer.count_include_pad)
 

@@ -14,6 +14,7 @@ from netspec.graph.ops.control import Control, insert_axis
 NOTHING = (
     *(ops.Add, ops.Sub, ops.Sum, ops.Mean, ops.AveragePool, ops.AdaptiveAveragePool),
     *(ops.Reshape, ops.Permute, ops.Concat, ops.Expand, ops.Select, ops.Slice, ops.Flip, ops.Pad, ops.Cumsum),
+    *(ops.Widen, ops.Narrow),
 )
 INPUTS = (ops.Log, ops.Log1p, ops.Sin, ops.Cos, ops.Erf, ops.Abs, ops.Maximum, ops.Minimum)
 OUTPUTS = (ops.Exp, ops.Expm1, ops.Sqrt, ops.Rsqrt, ops.Tanh, ops.Sigmoid, ops.Relu)

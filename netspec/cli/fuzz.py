@@ -35,7 +35,7 @@ def fuzz(
     ] = "fuzz-findings",
     output_format: FormatOption = "table",
 ) -> None:
-    """Make random valid specs, run them on every backend, and compare.
+    """Compare the backends on random specs.
 
     Each graph is drawn from the layers' own constraints, with branches, groups, blocks, sharing, ties, loops, frozen
     parts and sizes of 1 among the rest, is written as text and read again, and is run in inference and training, in

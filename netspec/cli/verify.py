@@ -37,7 +37,8 @@ def verify(
         typer.Option("--backends", metavar="NAME,NAME", show_default=False, help="Default: all that are installed."),
     ] = None,
     dtype: Annotated[
-        Literal["float32", "float64"], typer.Option("--dtype", help="Float type to compare; ONNX is always float32.")
+        Literal["float32", "float64", "float16", "bfloat16"],
+        typer.Option("--dtype", help="Float type to compare; ONNX is always float32."),
     ] = "float32",
     train: Annotated[bool, typer.Option("--train", help="Compare training: random masks and statistics too.")] = False,
     data: Annotated[

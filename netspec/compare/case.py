@@ -11,6 +11,7 @@ import numpy as np
 
 from netspec.backend import Backend, FloatType, find_backend
 from netspec.compare.drawing import SEED, draw_cotangents, draw_inputs, draw_sizes, draw_weights, given_inputs
+from netspec.compare.roundings import UNIT_ROUNDOFFS, round_to
 from netspec.compare.tolerance import DRAWS, UNIT_ROUNDOFF, Reference, reference
 from netspec.graph.graph import Graph, GraphPair
 from netspec.model import Arrays, Evaluation, InputCheck
@@ -68,19 +69,26 @@ def make_case(
         sizes = InputCheck(graph)(inputs)
     # What is given is rounded before the reference sees it: the rounding is not the backend's.
     held = draw_weights(graph) if weights is None else _rounded_to(dtype, weights)
-    return Case(pair, training, held, inputs, draw_cotangents(graph, sizes), sizes)
+    cotangents = draw_cotangents(graph, sizes)
+    if dtype in ("float16", "bfloat16"):  # and so is what is drawn, of which every number is a float32
+        inputs, held, cotangents = (_rounded_to(dtype, arrays) for arrays in (inputs, held, cotangents))
+    return Case(pair, training, held, inputs, cotangents, sizes)
 
 
-def _rounded_to(dtype: FloatType, weights: Arrays) -> Arrays:
-    return {path: array.astype(dtype) if array.dtype.kind == "f" else array for path, array in weights.items()}
+def _rounded_to(dtype: FloatType, arrays: Arrays) -> Arrays:
+    return {name: round_to(array, dtype) for name, array in arrays.items()}
 
 
 def evaluate_reference(case: Case, dtype: FloatType) -> Reference:
-    """The float64 reference of a case, which also tells how far float32 roundings move it: at once to judge float32."""
+    """The float64 reference of a case, which also tells how far roundings of a narrower type move it.
+
+    Those of `dtype`, which are made at once; to judge float64 those of float32, made when they are asked for.
+    """
+    unit = UNIT_ROUNDOFF if dtype == "float64" else UNIT_ROUNDOFFS[dtype]
     backend = reference_backend()
     backend.check(case.graphs)
     exact = backend.compile(case.graphs, case.weights, "float64").evaluate(case.inputs, *_asked(case))
-    return reference(case.graph, case.sizes, exact, lambda: rounded(case), dtype)
+    return reference(case.graph, case.sizes, exact, lambda: rounded(case, unit), dtype)
 
 
 def rounded(case: Case, unit: float = UNIT_ROUNDOFF) -> Iterator[Evaluation]:

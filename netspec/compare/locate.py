@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from netspec.backend import FloatType
 from netspec.compare.case import Case
 from netspec.compare.report import BackendReport, FirstDifference, TensorError
 from netspec.compare.tolerance import Key, Reference, tensors_of
@@ -31,7 +32,7 @@ Rerun = Callable[[Case], tuple[Reference, Evaluation]]
 WITHOUT_BOUND = float("inf")
 
 
-def first_difference(case: Case, report: BackendReport, rerun: Rerun, dtype: str) -> FirstDifference | None:
+def first_difference(case: Case, report: BackendReport, rerun: Rerun, dtype: FloatType) -> FirstDifference | None:
     """The node to blame: the first whose outputs differ; else whose buffers; else the last whose gradients do.
 
     Gradients run from the end: the first layer on that way whose own parameters, or the cotangents it hands on, differ
@@ -52,7 +53,7 @@ def first_difference(case: Case, report: BackendReport, rerun: Rerun, dtype: str
     return None
 
 
-def _forward(case: Case, rerun: Rerun, dtype: str) -> FirstDifference | None:
+def _forward(case: Case, rerun: Rerun, dtype: FloatType) -> FirstDifference | None:
     exposed = _changed(case, expose_outputs(case.graph))
     expected, found = rerun(exposed)
     tensors = tensors_of(found)
@@ -63,7 +64,7 @@ def _forward(case: Case, rerun: Rerun, dtype: str) -> FirstDifference | None:
     return None
 
 
-def _backward(case: Case, rerun: Rerun, dtype: str) -> FirstDifference | None:
+def _backward(case: Case, rerun: Rerun, dtype: FloatType) -> FirstDifference | None:
     graph = probe(case.graph)
     probes = {entry.name: entry for entry in graph.inputs if entry.name.startswith(PROBE)}
     zeros = {
@@ -97,7 +98,7 @@ def _changed(case: Case, graph: Graph) -> Case:
     return replace(case, graphs=pair)
 
 
-def _error(expected: Reference, found: Mapping[Key, Any], key: Key, dtype: str) -> float | None:
+def _error(expected: Reference, found: Mapping[Key, Any], key: Key, dtype: FloatType) -> float | None:
     """By how much a tensor differs; None where it agrees, or is on neither side, as the gradient of a frozen weight."""
     if key not in found and key not in expected.tensors:
         return None

@@ -12,9 +12,15 @@ float32: u = 2^-24, s = the largest change of the float64 tensor, over the same 
 on inputs, weights and every number that is computed, forwards and backwards: accept
 `16 * sqrt(max(1, n / 1024)) * s + 32 * u`, n the longest reduction. Noise on inputs and weights alone is not enough: it
 misses what a program must lose that subtracts a mean of 1e4 (error 1.6e-3 in torch, limit 5e-6), and the rounding
-noise that is the gradient of a bias before batch_norm. A tensor with s > 1000 u is ill-conditioned: its float32 error
-says little, and the report lists it; unless it is zero in exact arithmetic, at most 1e-13 s / u in float64, which is
-counted with those that cancel.
+noise that is the gradient of a bias before batch_norm. Below 2^-126, where float32 runs out of digits, the noise has
+that size: a product of 150 numbers may be 1e-40, which ONNX Runtime gives to 3e-3. A tensor with s > 1000 u is
+ill-conditioned: its float32 error says little, and the report lists it; unless it is zero in exact arithmetic, at most
+1e-13 s / u in float64, which is counted with those that cancel.
+
+float16 and bfloat16: the same runs with their own u, 2^-11 and 2^-8, on inputs, weights and cotangents that the type
+holds exactly: accept `4 * sqrt(max(1, n / 1024)) * s + 4 * u`. Not 16 times the change that a float32 makes, scaled:
+roundings of this size also turn a maximum or a kink over to the other side. A limit above 1 would accept anything, so
+that a tensor with s > 1 / 4 is ill-conditioned, unless it is a gradient of 1e-3 of the largest or less.
 """
 
 from __future__ import annotations
@@ -28,7 +34,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netspec.backend import FloatType
 from netspec.compare.report import TensorError
+from netspec.compare.roundings import UNIT_ROUNDOFFS, held_dtype, round_to
 from netspec.graph.dims import evaluate
 from netspec.graph.graph import Graph
 from netspec.graph.ops import Control
@@ -37,7 +45,7 @@ from netspec.model import Evaluation
 FLOAT64_LIMIT = 1e-10
 GRADIENT_FLOOR = 1e-3
 TERMS_FLOOR = 1e-3
-UNIT_ROUNDOFF = 2.0**-24
+UNIT_ROUNDOFF = UNIT_ROUNDOFFS["float32"]
 DRAWS = 8
 # Calibrated on the conformance cases, 131 to 628 tensors a backend: the largest (error - SLACK) / s was 7.0 on
 # TensorFlow (its fused batch norm), 1.3 on PyTorch, 0.7 on JAX and 0.2 in onnxruntime.
@@ -45,6 +53,10 @@ FACTOR = 16.0
 SLACK = 32 * UNIT_ROUNDOFF
 ILL_CONDITIONED = 1e3 * UNIT_ROUNDOFF
 REDUCTION = 1024
+# Of float16 and bfloat16; the largest (error - SLACK) / s on 1444 tensors was 1.2 on PyTorch.
+FACTOR_HALF = 4.0
+SLACK_HALF = 4.0
+ILL_CONDITIONED_HALF = 1 / FACTOR_HALF
 
 Key = tuple[str, str]  # kind (output, gradient, buffer) and name
 
@@ -68,14 +80,16 @@ class Reference:
     longest_reduction: int
     terms: Callable[[], Mapping[Key, float]] = _no_terms
 
-    def limit(self, key: Key, dtype: str) -> float:
+    def limit(self, key: Key, dtype: FloatType) -> float:
         """The largest error, over the scale, that agrees."""
         if dtype == "float64":
             return FLOAT64_LIMIT
-        growth = math.sqrt(max(1.0, self.longest_reduction / REDUCTION))
-        return FACTOR * growth * self.sensitivity[key] + SLACK
+        moved = math.sqrt(max(1.0, self.longest_reduction / REDUCTION)) * self.sensitivity[key]
+        if dtype == "float32":
+            return FACTOR * moved + SLACK
+        return FACTOR_HALF * moved + SLACK_HALF * UNIT_ROUNDOFFS[dtype]
 
-    def judge(self, key: Key, found: NDArray[Any] | None, dtype: str) -> TensorError | str:
+    def judge(self, key: Key, found: NDArray[Any] | None, dtype: FloatType) -> TensorError | str:
         """The error of a tensor, or in words what is wrong with it that is no number. None is one that is not there."""
         kind, name = key
         if found is None:
@@ -83,7 +97,7 @@ class Reference:
         if key not in self.tensors:
             return f"{kind} {name}: should not be there"
         expected, found = self.tensors[key], np.asarray(found)
-        wanted = dtype if expected.dtype.kind == "f" else expected.dtype.name
+        wanted = held_dtype(dtype) if expected.dtype.kind == "f" else expected.dtype.name
         # An integer may be narrower: JAX has 32 bits unless the user asks for more.
         if found.dtype.kind != expected.dtype.kind or (expected.dtype.kind == "f" and found.dtype != wanted):
             return f"{kind} {name}: dtype {found.dtype}, expected {wanted}"
@@ -92,6 +106,8 @@ class Reference:
         if expected.dtype.kind != "f":
             same = bool(np.array_equal(found, expected))
             return TensorError(name, kind, 0.0, 0.0) if same else f"{kind} {name}: other values than the reference"
+        if dtype == "bfloat16" and not np.array_equal(round_to(found, dtype), found, equal_nan=True):
+            return f"{kind} {name}: dtype float32, expected bfloat16"
         if not _same_specials(found, expected):
             return f"{kind} {name}: NaN or infinity in other places than in the reference"
         difference, scale, limit = max_difference(found, expected), self.scales[key], self.limit(key, dtype)
@@ -99,12 +115,19 @@ class Reference:
             terms = TERMS_FLOOR * self.terms().get(key, 0.0)
             if terms > scale:
                 return TensorError(name, kind, difference / terms, limit, cancelled=True)
-        moves = dtype != "float64" and self.sensitivity[key] > ILL_CONDITIONED
-        zero = (
-            moves and _largest(expected) <= FLOAT64_LIMIT * TERMS_FLOOR * self.sensitivity[key] * scale / UNIT_ROUNDOFF
-        )
+        moves = self._moves(key, dtype)
+        terms = TERMS_FLOOR * self.sensitivity[key] * scale / UNIT_ROUNDOFFS[dtype]
+        zero = moves and _largest(expected) <= FLOAT64_LIMIT * terms
         ill = moves and not zero
         return TensorError(name, kind, difference / scale, limit, key in self.floored, ill, cancelled=zero)
+
+    def _moves(self, key: Key, dtype: FloatType) -> bool:
+        """Whether roundings move a tensor so far that its error says little."""
+        if dtype == "float64":
+            return False
+        if dtype == "float32":
+            return self.sensitivity[key] > ILL_CONDITIONED
+        return self.sensitivity[key] > ILL_CONDITIONED_HALF and key not in self.floored
 
 
 def tensors_of(evaluation: Evaluation) -> dict[Key, NDArray[Any]]:
@@ -118,9 +141,12 @@ def reference(
     sizes: Mapping[str, int],
     exact: Evaluation,
     perturbed: Callable[[], Iterable[Evaluation]],
-    dtype: str = "float32",
+    dtype: FloatType = "float32",
 ) -> Reference:
-    """The reference for a pass; `perturbed` makes the same pass several times with relative noise u in all of it."""
+    """The reference for a pass; `perturbed` makes the same pass several times with relative noise u in all of it.
+
+    u is that of `dtype`, of float32 where that is float64.
+    """
     tensors = tensors_of(exact)
     scales, floored = _scales(tensors)
     longest = longest_reduction(graph, sizes)

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netspec.backend import Backend, FloatType, backends, find_backend
+from netspec.backend import FLOAT_TYPES, Backend, FloatType, backends, find_backend
 from netspec.compare.case import REFERENCE, Case, evaluate_reference, make_case
 from netspec.compare.locate import WITHOUT_BOUND, first_difference
 from netspec.compare.report import BackendReport, Report, TensorError
@@ -44,8 +44,8 @@ def verify(
     weights: Arrays | None = None,
 ) -> Report:
     """Compare `spec` on the chosen backends (all that are installed where None); see `netspec.verify`."""
-    if dtype not in ("float32", "float64"):
-        raise BackendError(f"a comparison is made in float32 or float64, not in {dtype}")
+    if dtype not in FLOAT_TYPES:
+        raise BackendError(f"a comparison is made in {' or '.join(FLOAT_TYPES)}, not in {dtype}")
     jobs = _jobs(chosen_backends(chosen), spec.graphs, dtype, train, data, dims, weights)
     expected: dict[int, Future[Reference]] = {id(job.case): Future() for job in jobs}
     workers = Workers()

@@ -229,7 +229,8 @@ class BlockUnit(BodyUnit):
             return self.plain_call(given)
         from netspec.expand.gradients import with_gradient  # which holds units, as this one
 
-        assert isinstance(given, Bound), "a block with a gradient has inputs"
+        if not isinstance(given, Bound):
+            raise FollowsError  # its inputs were refused where the block is written
         return with_gradient(self, self.block.gradient, given)
 
     def plain_call(self, given: Given) -> Result:

@@ -87,8 +87,10 @@ def init(draft: Draft) -> dict[str, Any] | None:
     found = [entry for entry in _layers(draft) if entry["type"] in WEIGHTY]
     if not found:
         return None
-    start = draft.rng.choice(INITIALIZERS)
-    return _with(draft, draft.rng.choice(found), init={draft.rng.choice(("weight", "weight", "bias")): start})
+    entry, name = draft.rng.choice(found), draft.rng.choice(("weight", "weight", "bias"))
+    fan = name == "weight" and "norm" not in entry["type"] and entry["type"] != "prelu"  # two dimensions or more
+    start = draft.rng.choice([each for each in INITIALIZERS if fan or each != "xavier_uniform"])
+    return _with(draft, entry, init={name: start})
 
 
 def defaults(draft: Draft) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from netspec.graph.graph import Graph, Value
 from netspec.language.formatting.document import format_value
 from netspec.layers import LAYER_TYPES
 from netspec.model import Arrays, Evaluation
+from netspec.passes.noise_inputs import PREFIX, noise_inputs
 from netspec.spec import Spec, loads
 
 LIMIT = 1e-10
@@ -34,18 +36,15 @@ MIXING = {
 
 
 def relations(mode: Mode, data: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, str | None]:
-    """What is wrong with each of these relations (all unless given) for a graph's inference: None where it holds.
-
-    None is asked of a graph that draws random numbers in inference: each run has its own.
-    """
-    if any(node.op.random for node in mode.spec.inference.all_primitives()):
-        return {}
+    """What is wrong with each of these relations (all unless given) for a graph's inference: None where it holds."""
     with np.errstate(all="ignore"):
         return {name: CHECKS[name](mode, data) for name in names or CHECKS}
 
 
 def _run(spec: Spec, weights: Arrays, inputs: Arrays, cotangents: Arrays | None) -> Evaluation:
-    model = reference_backend().compile(spec.graphs, weights, "float64")
+    """Evaluate a spec's inference. What it would draw at random stands in `inputs`, as in the case's own graph."""
+    graphs = replace(spec.graphs, inference=noise_inputs(spec.inference)[0])
+    model = reference_backend().compile(graphs, weights, "float64")
     return model.evaluate(inputs, cotangents or None, False)
 
 
@@ -97,7 +96,12 @@ def renamed(mode: Mode, data: Mapping[str, Any]) -> str | None:
     spec["outputs"] = changed(data["outputs"], first_part)
     other = loads(written(spec, "yaml"), file="renamed.yaml")
     weights = {first_part(path): array for path, array in mode.case.weights.items()}
-    return _difference(_run(other, weights, mode.case.inputs, None).outputs, _outputs(mode))
+    inputs = {_renamed_noise(name, first_part): array for name, array in mode.case.inputs.items()}
+    return _difference(_run(other, weights, inputs, None).outputs, _outputs(mode))
+
+
+def _renamed_noise(name: str, change: Callable[[str], str]) -> str:
+    return PREFIX + change(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else name
 
 
 def frozen(mode: Mode, data: Mapping[str, Any]) -> str | None:
@@ -132,6 +136,8 @@ def samples(mode: Mode, data: Mapping[str, Any]) -> str | None:
     outputs = {name: reference for name, reference in data["outputs"].items() if name in kept}
     spec = loads(written({**data, "outputs": outputs}, "yaml"))
     graph = spec.inference
+    if any(node.op.random for node in graph.all_primitives()):  # a sample of its own has numbers of its own
+        return None
     batched = [entry.name for entry in graph.inputs if entry.value.shape and str(entry.value.shape[0]) == "batch"]
     whole = _run(spec, case.weights, case.inputs, None).outputs
     for sample in range(batch):

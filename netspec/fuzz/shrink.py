@@ -11,6 +11,8 @@ from typing import Any
 from netspec.errors import NetspecError
 from netspec.fuzz.generator import FuzzedGraph, written
 from netspec.fuzz.references import bodies, changed, changed_entry, entries, names_of, names_read, references_of
+from netspec.layers import LAYER_TYPES
+from netspec.layers.base import input_names
 
 Data = dict[str, Any]
 Fails = Callable[[FuzzedGraph], bool]
@@ -32,6 +34,10 @@ def shrink(graph: FuzzedGraph, fails: Fails, trials: int = MAX_TRIALS) -> Fuzzed
     for simple in (replace(best, dims={}), replace(best, whole=False), plainer):
         if simple != best and fails(simple):
             best = simple
+    data = _written_out(best.data)
+    plain = replace(best, data=data, text=written(data, "yaml"), style="yaml")
+    if data != best.data and _loads(plain) and fails(plain):
+        best = plain
     progress = True
     while progress and left > 0:
         progress = False
@@ -46,6 +52,19 @@ def shrink(graph: FuzzedGraph, fails: Fails, trials: int = MAX_TRIALS) -> Fuzzed
             if left == 0:
                 break
     return best
+
+
+def _written_out(spec: Mapping[str, Any]) -> Data:
+    """Every entry has a name, and says what it reads where that is the one before it: so that each can be cut out."""
+    layers: list[Data] = []
+    for place, each in enumerate(spec["layers"]):
+        entry = {"type": each} if isinstance(each, str) else dict(each)
+        entry.setdefault("name", f"entry{place}")
+        layer = LAYER_TYPES.get(entry.get("type", ""))
+        if place and layer is not None and len(input_names(layer).required) == 1:
+            entry.setdefault("from", layers[-1]["name"])
+        layers.append(entry)
+    return {**spec, "layers": layers}
 
 
 def _loads(graph: FuzzedGraph) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 
 # Layers that one graph has of the walk; the pairs between them are one fewer.
-STEPS = (4, 7, 10, 15)
+STEPS = (4, 8, 11, 16)
 
 
 @cache

@@ -42,6 +42,7 @@ from netspec.graph.ops import (
     Min,
     Minimum,
     Mul,
+    Narrow,
     Normal,
     Not,
     NumberLike,
@@ -70,6 +71,7 @@ from netspec.graph.ops import (
     TopK,
     Uniform,
     Where,
+    Widen,
 )
 from netspec.graph.types import DType, normal_axis
 
@@ -213,6 +215,14 @@ class Primitives(ABC):
         if dtype == "bool":
             return self.compare("!=", x, 0)
         return self.apply(Cast(dtype), x, self.array((0.0,), ())) if dtype == "float" else self.apply(Cast(dtype), x)
+
+    def widen(self, x: Value) -> Value:
+        """`x` in float32 where the model's float type is narrower."""
+        return self.apply(Widen(), x)
+
+    def narrow(self, x: Value, like: Value) -> Value:
+        """`x` in the type of `like` again, a tensor of the model's own type."""
+        return self.apply(Narrow(), x, like)
 
     def matmul(self, a: Value, b: Value) -> Value:
         return self.apply(Matmul(), a, b)

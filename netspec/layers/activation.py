@@ -124,7 +124,10 @@ class GeluTanh(Layer):
     elementwise = True
 
     def expand(self, b: Builder, x: Value) -> Value:
-        inner = x * (x * x * (0.044715 * ROOT_2_PI) + ROOT_2_PI)
+        # Above 16 tanh is 1 to the last bit of a float64, and its derivative 0: a square that overflows, as that of 256
+        # does in float16, would make this NaN.
+        square = b.minimum(x * x, 256.0)
+        inner = x * (square * (0.044715 * ROOT_2_PI) + ROOT_2_PI)
         return x * 0.5 * (b.tanh(inner) + 1.0)
 
 

@@ -1,7 +1,8 @@
-"""Normalisation layers."""
+"""Normalisation layers. What they square and sum up is held in float32 where the model's float type is narrower."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from netspec.errors import NetspecError, ShapeError
@@ -43,12 +44,14 @@ class BatchNorm(Layer):
         along = (channels, *(1 for _ in x.shape[2:]))
         if b.fixed("running_mean") != b.fixed("running_var"):
             raise NetspecError("running_mean and running_var are frozen both or neither")
+        wide = b.widen(x)
         if b.training and not b.fixed("running_mean"):
-            batch_mean, batch_var = self._batch_statistics(b, x, mean, var)
-            centred, inverse = x - batch_mean, b.rsqrt(batch_var + self.eps)
+            batch_mean, batch_var = self._batch_statistics(b, wide, mean, var)
+            centred, inverse = wide - batch_mean, b.rsqrt(batch_var + self.eps)
         else:
-            centred, inverse = x - b.reshape(mean, along), b.rsqrt(b.reshape(var, along) + self.eps)
-        y = centred * inverse
+            centred = wide - b.reshape(b.widen(mean), along)
+            inverse = b.rsqrt(b.reshape(b.widen(var), along) + self.eps)
+        y = b.narrow(centred * inverse, x)
         if scale is None or shift is None:
             return y
         return y * b.reshape(scale, along) + b.reshape(shift, along)
@@ -67,8 +70,8 @@ class BatchNorm(Layer):
             new_var = new_var * (n / (n - 1.0))
         new = 1 - self.stats_decay
         new_mean = b.reshape(batch_mean, mean.shape)
-        b.update("running_mean", mean * self.stats_decay + b.stop_gradient(new_mean) * new)
-        b.update("running_var", var * self.stats_decay + b.stop_gradient(new_var) * new)
+        for name, old, found in (("running_mean", mean, new_mean), ("running_var", var, new_var)):
+            b.update(name, b.narrow(b.widen(old) * self.stats_decay + b.stop_gradient(found) * new, old))
         return batch_mean, batch_var
 
 
@@ -86,8 +89,7 @@ class LayerNorm(Layer):
 
     def expand(self, b: Builder, x: Value) -> Value:
         axes, shape = trailing_axes(self.dim, x)
-        centred = x - b.mean(x, axes, keepdims=True)
-        y = centred * b.rsqrt(b.mean(centred * centred, axes, keepdims=True) + self.eps)
+        y = _standardized(b, x, axes, self.eps)
         if not self.elementwise_affine:
             return y
         y = y * b.param("weight", shape, "ones")
@@ -108,7 +110,8 @@ class RMSNorm(Layer):
 
     def expand(self, b: Builder, x: Value) -> Value:
         axes, shape = trailing_axes(self.dim, x)
-        y = x * b.rsqrt(b.mean(x * x, axes, keepdims=True) + self.eps)
+        wide = b.widen(x)
+        y = b.narrow(wide * b.rsqrt(b.mean(wide * wide, axes, keepdims=True) + self.eps), x)
         return y * b.param("weight", shape, "ones") if self.elementwise_affine else y
 
 
@@ -128,8 +131,9 @@ class GroupNorm(Layer):
         channels = _known_channels(x, 2)
         if channels % self.num_groups:
             raise ShapeError(f"{channels} channels are not divisible by num_groups {self.num_groups}")
-        centred = x - self._group_mean(b, x)
-        y = centred * b.rsqrt(self._group_mean(b, centred * centred) + self.eps)
+        wide = b.widen(x)
+        centred = wide - self._group_mean(b, wide)
+        y = b.narrow(centred * b.rsqrt(self._group_mean(b, centred * centred) + self.eps), x)
         return _scaled(b, y, channels) if self.affine else y
 
     def _group_mean(self, b: Builder, x: Value) -> Value:
@@ -167,8 +171,7 @@ class InstanceNorm(Layer):
         if count == 1:
             raise ShapeError(message.format(size=count))
         b.require(count, 2, message)
-        centred = x - b.mean(x, axes, keepdims=True)
-        y = centred * b.rsqrt(b.mean(centred * centred, axes, keepdims=True) + self.eps)
+        y = _standardized(b, x, axes, self.eps)
         return _scaled(b, y, channels) if self.affine else y
 
 
@@ -190,11 +193,12 @@ class LocalResponseNorm(Layer):
         if not spatial:
             raise ShapeError(f"its input must be [batch, channels, *spatial], got {format_shape(x.shape)}")
         # A pool over the plane of channels and places.
-        plane = b.reshape(x * x, (batch, 1, channels, product(spatial)))
+        wide = b.widen(x)
+        plane = b.reshape(wide * wide, (batch, 1, channels, product(spatial)))
         padding = ((self.size // 2, (self.size - 1) // 2), (0, 0))
         pool = AveragePool((self.size, 1), (1, 1), padding, uncounted=(0, 0))
         mean = b.reshape(b.apply(pool, plane), x.shape)
-        return x * b.exp(b.log(mean * self.alpha + self.k) * -self.beta)
+        return b.narrow(wide * b.exp(b.log(mean * self.alpha + self.k) * -self.beta), x)
 
 
 class L2Normalize(Layer):
@@ -210,11 +214,12 @@ class L2Normalize(Layer):
     refused: ClassVar = {"p": "the norm is that of p = 2"}
 
     def expand(self, b: Builder, x: Value) -> Value:
-        total = b.sum(x * x, axes_of(self.dim, x), keepdims=True)
+        wide = b.widen(x)
+        total = b.sum(wide * wide, axes_of(self.dim, x), keepdims=True)
         # The root is taken of 1 where the sum is 0: its derivative there is infinite, and times 0 would be NaN.
         is_zero = b.equal(total, 0.0)
         norm = b.sqrt(b.where(is_zero, 1.0, total))
-        return x / b.where(b.logical_or(is_zero, b.greater(self.eps, norm)), self.eps, norm)
+        return b.narrow(wide / b.where(b.logical_or(is_zero, b.greater(self.eps, norm)), self.eps, norm), x)
 
 
 def trailing_axes(dim: int | tuple[int, ...], x: Value) -> tuple[tuple[int, ...], tuple[Size, ...]]:
@@ -235,6 +240,13 @@ def _known_channels(x: Value, least_rank: int) -> int:
     if not isinstance(channels, int):
         raise ShapeError(f"the number of channels must be known, got {channels}")
     return channels
+
+
+def _standardized(b: Builder, x: Value, axes: Sequence[int], eps: float) -> Value:
+    """`(x - mean) / sqrt(var + eps)` over axes: two passes, in float32 or wider."""
+    wide = b.widen(x)
+    centred = wide - b.mean(wide, axes, keepdims=True)
+    return b.narrow(centred * b.rsqrt(b.mean(centred * centred, axes, keepdims=True) + eps), x)
 
 
 def _scaled(b: Builder, x: Value, channels: int) -> Value:

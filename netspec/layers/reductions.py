@@ -145,9 +145,10 @@ class Norm(_Reduction):
             return b.sum(b.abs(x), axes, self.keepdim)
         if self.p == "inf":
             return b.max(b.abs(x), axes, self.keepdim)
-        squares = b.sum(x * x, axes, self.keepdim)
+        wide = b.widen(x)
+        squares = b.sum(wide * wide, axes, self.keepdim)
         zero = b.equal(squares, 0.0)
-        return b.where(zero, 0.0, b.sqrt(b.where(zero, 1.0, squares)))
+        return b.narrow(b.where(zero, 0.0, b.sqrt(b.where(zero, 1.0, squares))), x)
 
 
 class Var(_Reduction):
@@ -171,11 +172,12 @@ class Var(_Reduction):
         if isinstance(n, int) and n <= self.ddof:
             raise ShapeError(f"ddof {self.ddof} needs more numbers than that, got {n} in {format_shape(x.shape)}")
         b.require(n, self.ddof + 1, f"ddof {self.ddof} needs more numbers than that, got {{size}}")
-        centred = x - b.mean(x, axes, keepdims=True)
+        wide = b.widen(x)
+        centred = wide - b.mean(wide, axes, keepdims=True)
         if self.ddof == 0:
-            return b.mean(centred * centred, axes, self.keepdim)
-        divisor = float(n - self.ddof) if isinstance(n, int) else b.element_count(x, axes) - float(self.ddof)
-        return b.sum(centred * centred, axes, self.keepdim) / divisor
+            return b.narrow(b.mean(centred * centred, axes, self.keepdim), x)
+        divisor = float(n - self.ddof) if isinstance(n, int) else b.element_count(wide, axes) - float(self.ddof)
+        return b.narrow(b.sum(centred * centred, axes, self.keepdim) / divisor, x)
 
 
 def axes_of(dim: int | tuple[int, ...] | None, x: Value) -> tuple[int, ...]:

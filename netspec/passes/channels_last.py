@@ -31,6 +31,7 @@ from netspec.graph.ops import (
     Flip,
     Gather,
     GatherAlong,
+    Narrow,
     Op,
     Pad,
     Permute,
@@ -262,6 +263,8 @@ def _rewrite_node(node: Node, scope: _Scope) -> None:
         _emit(scope, node, replace(op, channels_last=True), (x, scope.as_kernel(node.inputs[1])), last=True)
     elif isinstance(op, POOLS):
         _emit(scope, node, replace(op, channels_last=True), (scope.as_last(node.inputs[0]),), last=True)
+    elif isinstance(op, Narrow):
+        _rewrite_narrow(node, op, scope)
     elif isinstance(op, ELEMENTWISE) and _any_last(node, scope):
         rank = node.outputs[0].type.rank
         _emit(scope, node, op, [_aligned(scope, old, rank) for old in node.inputs], last=True)
@@ -271,10 +274,7 @@ def _rewrite_node(node: Node, scope: _Scope) -> None:
     elif isinstance(op, (Slice, Flip, Pad)) and _any_last(node, scope):
         _emit(scope, node, _moved_to_last(op, node.inputs[0].type.rank), (scope.last[node.inputs[0]],), last=True)
     elif isinstance(op, (Gather, GatherAlong)) and _gathers_last(node, scope):
-        axis = to_last(node.inputs[0].type.rank).index(op.axis)
-        x, indices = node.inputs
-        there = scope.as_canonical(indices) if isinstance(op, Gather) else scope.as_last(indices)
-        _emit(scope, node, replace(op, axis=axis), (scope.last[x], there), last=True)
+        _rewrite_gather(node, op, scope)
     elif isinstance(op, Einsum) and _any_last(node, scope) and node.outputs[0].type.rank == node.inputs[0].type.rank:
         _rewrite_einsum(node, op, scope)
     elif isinstance(op, Cumsum) and _any_last(node, scope):
@@ -385,6 +385,19 @@ def _aligned(scope: _Scope, old: Value, rank: int) -> Value:
         wanted.pop(0)
     source = scope.reshaped.get(new, new)  # a bias [channels] that was reshaped to [channels, 1, 1] is used as it was
     return source if source.shape == tuple(wanted) else scope.emit(Reshape(tuple(wanted)), source)
+
+
+def _rewrite_narrow(node: Node, op: Narrow, scope: _Scope) -> None:
+    """In the layout of what is narrowed; of the second input only the type is read."""
+    x, like = node.inputs
+    _emit(scope, node, op, (scope.present(x), scope.present(like)), last=scope.is_last(x))
+
+
+def _rewrite_gather(node: Node, op: Gather | GatherAlong, scope: _Scope) -> None:
+    axis = to_last(node.inputs[0].type.rank).index(op.axis)
+    x, indices = node.inputs
+    there = scope.as_canonical(indices) if isinstance(op, Gather) else scope.as_last(indices)
+    _emit(scope, node, replace(op, axis=axis), (scope.last[x], there), last=True)
 
 
 def _rewrite_einsum(node: Node, op: Einsum, scope: _Scope) -> None:

@@ -40,6 +40,8 @@ CASES: dict[str, tuple[ops.Op, Arrays]] = {
     "sigmoid": (ops.Sigmoid(), (3 * normal(3, 4),)),
     "erf": (ops.Erf(), (normal(3, 4),)),
     "relu": (ops.Relu(), (spread(3, 4),)),
+    "widen": (ops.Widen(), (normal(3, 4),)),
+    "narrow": (ops.Narrow(), (normal(3, 4), np.zeros(4, int))),  # of which only the type is read
     "add": (ops.Add(), (normal(3, 1, 4), normal(5, 1))),
     "sub": (ops.Sub(), (normal(2, 3), normal(4, 2, 3))),
     "mul": (ops.Mul(), (normal(3, 1, 4), normal(5, 1))),

@@ -13,10 +13,14 @@ from netspec_tensorflow import TensorFlowBackend
 from netspec_torch import TorchBackend
 
 Table = Mapping[type, Callable[..., Any]]
+Target = tuple[str, FloatType]  # a key of RECORDING, and the type
 
 
 class Seen(NamedTuple):
-    """An entry of a table that was called. `form` is `lowering`, `fused`, or `body` where it left that to the body."""
+    """An entry of a table that was called, or a branch of one.
+
+    `form` is `lowering`, `fused`, or `body` where it left that to the body; `branch` of a way within a lowering.
+    """
 
     name: str
     form: str
@@ -26,13 +30,19 @@ class Recording(Backend):
     """Mixed into a backend: its tables note each entry that is called in the file `record`."""
 
     record: Path
+    target: Target
 
     def own_lowerings(self) -> Table:
+        self.branches.listener = self._note_branch
         return self._noting(super().own_lowerings(), lambda result: "lowering")  # type: ignore[safe-super]
 
     def own_fused(self) -> Table:
         fused = super().own_fused()  # type: ignore[safe-super]
         return self._noting(fused, lambda result: "body" if result is NotImplemented else "fused")
+
+    def _note_branch(self, name: str) -> None:
+        with self.record.open("a") as file:
+            file.write(f"{name} branch\n")
 
     def _noting(self, table: Table, form_of: Callable[[Any], str]) -> Table:
         known: set[Seen] = set()
@@ -60,6 +70,13 @@ class RecordingTensorFlow(Recording, TensorFlowBackend):
     pass
 
 
+class RecordingPlainTensorFlow(RecordingTensorFlow):
+    """TensorFlow without oneDNN's kernels, as where they are not built in."""
+
+    def environment(self, dtype: FloatType) -> Mapping[str, str]:
+        return {**super().environment(dtype), "TF_ENABLE_ONEDNN_OPTS": "0"}
+
+
 class RecordingJax(Recording, JaxBackend):
     pass
 
@@ -71,23 +88,25 @@ class RecordingOnnx(Recording, OnnxBackend):
 RECORDING: dict[str, type[Recording]] = {
     "torch": RecordingTorch,
     "tensorflow": RecordingTensorFlow,
+    "tensorflow_without_onednn": RecordingPlainTensorFlow,
     "jax": RecordingJax,
     "onnx": RecordingOnnx,
 }
 
 
 def recording(name: str, dtype: FloatType, folder: Path) -> Recording:
-    """The backend `name`, which notes what it runs in a file of `folder`."""
+    """The backend `name`, a key of RECORDING, which notes what it runs in a file of `folder`."""
     backend = RECORDING[name]()
     backend.record = folder / f"{name}-{dtype}"
     backend.record.touch()
+    backend.target = (name, dtype)
     return backend
 
 
 def without_fused(backend: Recording) -> Recording:
     """The same, with the layers' bodies alone."""
     bodies = type(backend)(fused={})
-    bodies.record = backend.record
+    bodies.record, bodies.target = backend.record, backend.target
     return bodies
 
 

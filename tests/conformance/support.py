@@ -10,18 +10,17 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from netspec.backend import FloatType, find_backend
+from netspec.backend import find_backend
 from netspec.layers import LAYERS
 from netspec.layers.catalogue import SUPPORT
-from tests.conformance.recording import Seen
+from tests.conformance.recording import RECORDING, Seen, Target
 from tests.conformance.table import rows
-
-Target = tuple[str, FloatType]
 
 # Fused forms that stand aside in float64, each with the reason.
 FLOAT32_ONLY = {
     ("tensorflow", "BatchNorm"): "FusedBatchNormV3 computes in float32",
     ("tensorflow", "LeakyRelu"): "the kernel holds the slope as a float32",
+    ("tensorflow", "LocalResponseNorm"): "the kernel knows float32 and narrower types",
 }
 
 
@@ -29,7 +28,7 @@ def check_support(seen: Mapping[Target, set[Seen]]) -> None:
     """Every entry of every table was run in each float type, and support.json says what was seen."""
     problems = []
     for (name, dtype), found in seen.items():
-        backend = find_backend(name)
+        backend = find_backend(RECORDING[name].name)
         fused = {layer.__name__ for layer in backend.fused}
         ran = {each.name for each in found if each.form == "fused"}
         missing = {form for form in fused - ran if dtype == "float32" or (name, form) not in FLOAT32_ONLY}
@@ -38,6 +37,10 @@ def check_support(seen: Mapping[Target, set[Seen]]) -> None:
             lowerings = {op.__name__ for op in backend.lowerings}
             never = lowerings - {each.name for each in found if each.form == "lowering"}
             problems += [f"{name} {dtype}: no case runs the lowering of {op}" for op in sorted(never)]
+    forms = _by_backend(seen)
+    for name, found in forms.items():
+        ways = find_backend(name).branches.names - {each.name for each in found if each.form == "branch"}
+        problems += [f"{name}: no case goes the way {branch}" for branch in sorted(ways)]
     assert not problems
     text = json.dumps(_matrix(seen), indent=1, sort_keys=True) + "\n"
     if os.environ.get("NETSPEC_WRITE_SUPPORT"):
@@ -46,13 +49,20 @@ def check_support(seen: Mapping[Target, set[Seen]]) -> None:
 
 
 def _matrix(seen: Mapping[Target, set[Seen]]) -> dict[str, dict[str, str]]:
-    backends = dict.fromkeys(name for name, _ in seen)
-    forms = {name: set().union(*(found for target, found in seen.items() if target[0] == name)) for name in backends}
-    gaps = {name: _gaps(name) for name in backends}
+    forms = _by_backend(seen)
+    gaps = {name: _gaps(name) for name in forms}
     return {
-        layer.model_fields["type"].default: {name: _form(layer, forms[name], gaps[name]) for name in backends}
+        layer.model_fields["type"].default: {name: _form(layer, forms[name], gaps[name]) for name in forms}
         for layer in LAYERS
     }
+
+
+def _by_backend(seen: Mapping[Target, set[Seen]]) -> dict[str, set[Seen]]:
+    """What each backend was seen to run, in all float types and environments."""
+    forms: dict[str, set[Seen]] = {}
+    for (name, _), found in seen.items():
+        forms.setdefault(RECORDING[name].name, set()).update(found)
+    return forms
 
 
 def _form(layer: type, seen: set[Seen], gaps: Mapping[type, str]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import netspec
-from netspec.backend import Backend, find_backend
+from netspec.backend import Backend, FloatType, find_backend
 from netspec.compare.tolerance import Reference, max_difference
 from netspec.errors import BackendError
 from tests.conformance.command import environment, mutants, strict_json, verify
@@ -297,7 +297,7 @@ def test_a_script_without_a_main_guard(tmp_path: Path, spec: str) -> None:
 # The judgement of single tensors, where a whole model would hardly get.
 
 
-def judged(expected: Any, found: Any, kind: str = "output", dtype: str = "float64") -> Any:
+def judged(expected: Any, found: Any, kind: str = "output", dtype: FloatType = "float64") -> Any:
     key = (kind, "y")
     scale = float(np.abs(expected[np.isfinite(expected)]).max(initial=0)) or 1.0
     return Reference({key: expected}, {key: scale}, frozenset(), {key: 0.0}, 1).judge(key, found, dtype)

@@ -214,3 +214,15 @@ def test_a_gradient_draws_no_random_numbers() -> None:
     made = spec(HEAD.replace("name: y, type: tanh", "name: y, type: dropout, p: 0.5") + OWN)
     with pytest.raises(NetspecError, match=r"own: gradient: Own draws random numbers in own\.y: make them an input"):
         made.training  # noqa: B018 (it is expanded where it is asked for)
+
+
+def test_inputs_of_a_block_with_a_gradient_that_are_no_names_are_the_one_mistake() -> None:
+    text = (
+        "netspec: 1\ninputs: {x: {shape: [batch, 2]}}\nblocks:\n"
+        "  Back: {inputs: [grad_y], layers: [{name: x, type: identity}], outputs: {x: x}}\n"
+        "  Own: {inputs: x, gradient: Back, layers: [{name: y, type: tanh}], outputs: {y: y}}\n"
+        "layers:\n  - {name: own, type: Own}\n"
+    )
+    with pytest.raises(NetspecError) as caught:
+        netspec.loads(text)
+    assert str(caught.value) == "<text>:5:17: inputs of block Own: expected a list of names such as [x, mask]"

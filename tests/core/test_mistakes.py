@@ -137,7 +137,7 @@ freeze: [3]
         "s.yaml:10:55: 1 (conv2d): unknown field strid; did you mean stride?",
         "s.yaml:10:80: 1 (conv2d): init of weight: unknown initialiser normall; did you mean normal?",
         "s.yaml:10:98: 1 (conv2d): frozen: expected true, false or weights, got text 'perhaps'",
-        "s.yaml:13:12: unknown layer type conv; did you mean conv2d?",
+        "s.yaml:13:12: unknown layer type conv; did you mean conv1d, conv2d or conv3d?",
         (
             "s.yaml:15:5: b: a window of 9 does not fit: 8 + 0 + 0 of "
             "padding is 8; it reads [batch, 3, 8, 8] from x (s.yaml:6:3)"

@@ -63,8 +63,8 @@ def test_python_without_a_framework(folder: Path) -> None:
 def test_every_target_of_make_that_is_named_is_there() -> None:
     named = set(re.findall(r"^make (\w+)|`(?:\S+=\S+ )?make (\w+)`", (ROOT / README).read_text(), re.MULTILINE))
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {"demo", "test", "lint", "bench"} == {first or second for first, second in named}
-    assert {"demo", "test", "lint", "bench"} <= targets
+    assert {"demo", "test", "lint", "bench", "layers"} == {first or second for first, second in named}
+    assert {"demo", "test", "lint", "bench", "layers"} <= targets
 
 
 def test_every_path_that_is_named_is_there() -> None:

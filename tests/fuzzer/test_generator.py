@@ -18,7 +18,7 @@ from netspec.fuzz.references import bodies, entries
 from netspec.fuzz.walk import steps, walk
 from netspec.layers import LAYER_TYPES
 
-GRAPHS = 48
+GRAPHS = 120
 
 
 @cache
@@ -68,7 +68,7 @@ def test_the_walk_has_every_pair_once() -> None:
 def test_graphs_take_the_walk_without_a_gap() -> None:
     types = layer_types()
     circuit = walk(tuple(types), 7)
-    met = [pair for number in range(len(circuit) // 5) for pair in pairwise(steps(types, 7, number))]
+    met = [pair for number in range(len(circuit) // 4) for pair in pairwise(steps(types, 7, number))]
     assert set(met) == set(pairwise((*circuit, circuit[0])))
     assert all(first[-1] == second[0] for first, second in pairwise(steps(types, 7, number) for number in range(20)))
 
@@ -101,3 +101,12 @@ def test_graphs_have_every_feature() -> None:
     assert {graph.style for graph in graphs()} == {"yaml", "json", "flow"}
     assert {graph.whole for graph in graphs()} == {True, False}
     assert any(graph.dims.get("batch") == 1 for graph in graphs())
+
+
+@pytest.mark.thorough
+def test_2000_graphs_have_every_layer_and_most_pairs() -> None:
+    coverage = Coverage()
+    for number in range(2000):
+        coverage.add(generate(5, number).load().training)
+    assert coverage.missing_layers == []
+    assert coverage.share >= 0.8

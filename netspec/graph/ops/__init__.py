@@ -22,6 +22,7 @@ from netspec.graph.ops.elementwise import (
     Maximum,
     Minimum,
     Mul,
+    Narrow,
     Not,
     Or,
     Pow,
@@ -34,6 +35,7 @@ from netspec.graph.ops.elementwise import (
     Sub,
     Tanh,
     Where,
+    Widen,
 )
 from netspec.graph.ops.indexing import Gather, GatherAlong, OneHot, Select, SequenceMask, TopK
 from netspec.graph.ops.movement import Flip, Pad, Slice
@@ -48,7 +50,7 @@ from netspec.graph.ops.waves import SinCos
 PRIMITIVES: tuple[type[Op], ...] = (
     *(Constant, Exp, Log, Expm1, Log1p, Sin, Cos, Sqrt, Rsqrt, Tanh, Sigmoid, Erf, Relu, Abs, StopGradient),
     *(Add, Sub, Mul, Div, Pow, Maximum, Minimum),
-    *(Greater, Equal, And, Or, Not, Where, Cast),
+    *(Greater, Equal, And, Or, Not, Where, Cast, Widen, Narrow),
     *(Bernoulli, Normal, Uniform),
     *(NumberLike, Positions, SinCos, Array, Arange, Expand),
     *(Matmul, Einsum, Convolution, TransposedConvolution),
@@ -102,6 +104,7 @@ __all__ = [
     "Min",
     "Minimum",
     "Mul",
+    "Narrow",
     "Normal",
     "Not",
     "NumberLike",
@@ -133,4 +136,5 @@ __all__ = [
     "Uniform",
     "Where",
     "While",
+    "Widen",
 ]

@@ -104,6 +104,26 @@ class StopGradient(Op):
         return inputs
 
 
+class Widen(Unary):
+    """y = x, in float32 where the model's float type is narrower: for what is squared and summed within a layer."""
+
+    exact = True
+
+    def elementwise(self, inputs: Types, outputs: Types) -> Size:
+        return 0
+
+
+@dataclass(frozen=True)
+class Narrow(Op):
+    """y = x in the type of the second input: back from Widen."""
+
+    exact = True
+
+    def infer(self, *inputs: TensorType) -> Types:
+        require_float(self, *inputs)
+        return (inputs[0],)
+
+
 @dataclass(frozen=True)
 class Binary(Op):
     """y = f(a, b), both of one dtype, shapes broadcast."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from netspec.graph.dims import Size
 from netspec.graph.graph import Call, Graph, Node, Value
 from netspec.graph.ops import Cast, Constant, Control, Permute, StopGradient, Where
-from netspec.graph.ops.elementwise import Binary, Comparison, Logical, Unary
+from netspec.graph.ops.elementwise import Binary, Comparison, Logical, Narrow, Unary
 from netspec.graph.ops.random import Draw
 from netspec.layers.tensor import Concat, Flatten, Reshape
 
-ELEMENTWISE = (Constant, Unary, StopGradient, Binary, Comparison, Logical, Where, Cast, Draw)
+ELEMENTWISE = (Constant, Unary, StopGradient, Binary, Comparison, Logical, Where, Cast, Narrow, Draw)
 # Layers that read `[batch, channels, *spatial]`, and give the same; those below give `[batch, channels]`.
 FAMILIES = ("conv", "conv_transpose", "max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool")
 SPATIAL = frozenset(f"{family}{rank}d" for family in FAMILIES for rank in (1, 2, 3))
