@@ -70,12 +70,12 @@ class JaxModel(Model):
     def run(self, inputs: Mapping[str, Any], training: bool) -> dict[str, Any]:
         graph = self.graphs.of(training)
         arrays = [inputs[entry.name] for entry in graph.inputs]
+        # An argument that is None would be a trace of its own beside that of users, who leave it out.
+        key = {"key": self._next_key()} if self._random[training] else {}
         if training:
-            result, self._buffers = self._apply(
-                self._params, self._buffers, *arrays, training=True, key=self._next_key(True)
-            )
+            result, self._buffers = self._apply(self._params, self._buffers, *arrays, training=True, **key)
         else:
-            result = self._apply(self._params, self._buffers, *arrays, key=self._next_key(False))
+            result = self._apply(self._params, self._buffers, *arrays, **key)
         if len(graph.outputs) == 1:
             return {graph.outputs[0].name: result}
         return {output.name: result[output.name] for output in graph.outputs}  # jit sorts the keys of a dict
@@ -158,9 +158,7 @@ class JaxModel(Model):
     def _held_dtype(self, type: TensorType) -> Any:
         return self._numpy_dtype if type.dtype == "float" else _as_held(type).dtype
 
-    def _next_key(self, training: bool) -> jax.Array | None:
-        if not self._random[training]:
-            return None
+    def _next_key(self) -> jax.Array:
         self._draws += 1
         return jax.random.fold_in(self._key, self._draws)
 

@@ -19,6 +19,10 @@ def fuzz(
         list[int] | None,
         typer.Option("--graph", metavar="N", min=0, help="This graph of the seed alone. Repeatable."),
     ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option("--layers", metavar="TYPE,TYPE", show_default=False, help="Put some of these into each graph."),
+    ] = None,
     backends: Annotated[
         str | None,
         typer.Option("--backends", metavar="NAME,NAME", show_default=False, help="Default: all that are installed."),
@@ -35,7 +39,8 @@ def fuzz(
 
     Each graph is drawn from the layers' own constraints, with branches, groups, blocks, sharing, ties, loops, frozen
     parts and sizes of 1 among the rest, is written as text and read again, and is run in inference and training, in
-    float64 and float32, against the reference. It is also unrolled, renamed, frozen, run sample by sample, saved and
+    float64 and float32, against the reference. With --layers each graph has some of those that are named among the
+    others: for who ports or changes a layer. It is also unrolled, renamed, frozen, run sample by sample, saved and
     loaded, which must change nothing; and broken in a place or two, which must be refused.
 
     A graph that some backend gets wrong is cut down to the smallest spec that still shows it. That goes to a file in
@@ -59,7 +64,8 @@ def fuzz(
             sys.stderr.write(f"\r[{'#' * filled}{'.' * (30 - filled)}] {done}/{total}, {len(report.findings)} found ")
             sys.stderr.flush()
 
-    options = Options(count, seed, backend_names(backends), rotate, Path(folder), number)
+    wanted = layers.split(",") if layers else []
+    options = Options(count, seed, backend_names(backends), rotate, Path(folder), number, wanted)
     try:
         report = run(options, progress)
     except BackendNeverAnsweredError as error:

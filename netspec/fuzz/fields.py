@@ -69,6 +69,12 @@ def _channels_out(c: Context) -> int:
     return multiple if c.rng.random() < 0.5 and multiple <= 8 else c.rng.choice(SIZES)
 
 
+def _features_out(c: Context) -> int:
+    """Half the time those that come in: a square weight may be transposed and still fit."""
+    same = c.size(-1)
+    return same if c.rng.random() < 0.5 and same <= 8 else c.rng.choice(SIZES)
+
+
 def _groups(c: Context) -> Any:
     common = [each for each in divisors(c.size(1)) if c.fields.get("out_channels", each) % each == 0]
     return c.rng.choice(common)
@@ -86,6 +92,7 @@ def _kernel(c: Context) -> Any:
 # The fields that mean the same in every layer that has them.
 BY_NAME: Mapping[str, Maker] = {
     "out_channels": _channels_out,
+    "out_features": _features_out,
     "groups": _groups,
     "kernel_size": _kernel,
     "num_groups": lambda c: c.rng.choice(divisors(c.size(1))),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from netspec.errors import NetspecError, nearest, printable
 from netspec.fuzz.draft import Draft, Held
 from netspec.fuzz.features import apply_features
 from netspec.fuzz.fields import SIZES
@@ -56,8 +57,18 @@ def layer_types() -> list[str]:
     return [type for type in LAYER_TYPES if type not in NOT_GENERATED]
 
 
-def generate(seed: int, number: int, types: Sequence[str] | None = None) -> FuzzedGraph:
-    """Graph `number` of `seed`; `types` are the layers to draw from, all unless given."""
+def require_generated(type: str) -> None:
+    """Raises NetspecError unless a layer of this type is generated."""
+    types = layer_types()
+    if type not in types:
+        raise NetspecError(f"the fuzzer makes no layer {printable(type[:64])}{nearest(type, types)}")
+
+
+def generate(seed: int, number: int, types: Sequence[str] | None = None, wanted: Sequence[str] = ()) -> FuzzedGraph:
+    """Graph `number` of `seed`; `types` are the layers to draw from, all unless given.
+
+    Where layers are `wanted`, those beside the walk are of them alone.
+    """
     rng = random.Random(f"{seed}:{number}")
     draft = Draft(rng)
     before: Held | None = None
@@ -67,7 +78,8 @@ def generate(seed: int, number: int, types: Sequence[str] | None = None) -> Fuzz
     for type in steps(every, seed, number):
         before = place_behind(draft, previous, before, type) or before
         previous = type
-    for type in rng.choices(every, [_weight(type) for type in every], k=EXTRA):
+    beside = list(wanted or every)
+    for type in rng.choices(beside, [_weight(type) for type in beside], k=EXTRA):
         place(draft, type, rng.choice(draft.values))
     _end(draft)
     apply_features(draft, rng.choice((0, 2, 4, 6)))

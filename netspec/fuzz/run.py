@@ -16,7 +16,7 @@ from netspec.backend import Backend
 from netspec.compare.session import Answer
 from netspec.compare.worker import BackendProcessError
 from netspec.errors import NetspecError
-from netspec.fuzz.generator import FuzzedGraph, generate
+from netspec.fuzz.generator import FuzzedGraph, generate, require_generated
 from netspec.fuzz.judging import Mode, Verdict, judge, modes
 from netspec.fuzz.metamorphic import CHECKS, relations
 from netspec.fuzz.report import Finding, FuzzReport
@@ -36,7 +36,7 @@ class Options:
     two relations.
 
     `folder` takes the files of failures; without one nothing is cut down or written. `numbers` are single graphs
-    instead of the first `count`.
+    instead of the first `count`. Each graph has some of `layers`, where any are named.
     """
 
     count: int = 100
@@ -45,6 +45,7 @@ class Options:
     rotate: bool = False
     folder: Path | None = None
     numbers: Sequence[int] | None = None
+    layers: Sequence[str] = ()
 
 
 @dataclass
@@ -60,8 +61,11 @@ class _Pending:
 def fuzz(options: Options, progress: Callable[[int, FuzzReport], None] = lambda done, report: None) -> FuzzReport:
     """Run the fuzzer; `progress` hears of each graph that is done.
 
-    Raises NetspecError for a backend that is not there, BackendNeverAnsweredError for one whose process cannot start.
+    Raises NetspecError for a backend or a layer that is not there, BackendNeverAnsweredError for one whose process
+    cannot start.
     """
+    for type in options.layers:
+        require_generated(type)
     every = targets(options.backends)
     report = FuzzReport(options.seed)
     numbers = range(options.count) if options.numbers is None else options.numbers
@@ -71,7 +75,8 @@ def fuzz(options: Options, progress: Callable[[int, FuzzReport], None] = lambda 
         for done, number in enumerate(numbers, 1):
             chosen = rotated(every, number) if options.rotate else every
             try:
-                pending.extend(_start(generate(options.seed, number), chosen, pool, report, options))
+                graph = generate(options.seed, number, wanted=options.layers)
+                pending.extend(_start(graph, chosen, pool, report, options))
             except Exception as error:  # noqa: BLE001 (no spec may make the core raise what is no NetspecError)
                 words = tuple(traceback.format_exception(error)[-3:])
                 report.findings.append(Finding(number, "core", "reading, or the reference", words))
@@ -108,12 +113,12 @@ def _start(
         for target in chosen:
             # In rotation what is slow takes one mode of two, in turn.
             turn = len(both) < 2 or target.backend.name not in SLOW or mode.training == (graph.number // 4 % 2 == 0)
-            if _meets(graph, mode, target) and (turn or not options.rotate):
+            if meets(graph, mode, target) and (turn or not options.rotate):
                 mode.reference_for(target)
                 yield _Pending(graph, mode, target, pool.submit(target, mode.case_for(target)))
 
 
-def _meets(graph: FuzzedGraph, mode: Mode, target: Target) -> bool:
+def meets(graph: FuzzedGraph, mode: Mode, target: Target) -> bool:
     """Whether a target takes part: ties and kinks of whole numbers say something in float64 alone."""
     if target.backend.inference_only:
         return not mode.training and not graph.whole

@@ -163,7 +163,7 @@ def test_half_precision(dtype: Any, tolerance: float, text: str) -> None:
         assert set(got) == set(wanted)
         scale = max(np.abs(value).max() for value in wanted.values())
         for path, value in got.items():
-            assert value.dtype == jnp.dtype(dtype)
+            assert value.dtype == ("float32" if dtype == "bfloat16" else dtype)  # which NumPy does not have
             assert np.abs(value.astype("float32") - wanted[path]).max() <= tolerance * scale
     native = jnp.asarray(x, dtype)
     assert jax.tree.leaves(model(native))[0].dtype == jnp.dtype(dtype)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from netspec.cli.application import run
+from netspec.errors import NetspecError
 
 
 def test_the_summary_and_the_status(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -26,6 +27,19 @@ def test_json_of_single_graphs(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["graphs"] == 2
     assert found["agree"] is True
     assert set(found["coverage"]) == {"layers", "missing_layers", "pairs", "possible_pairs"}
+
+
+def test_layers_that_are_asked_for_are_in_the_graphs(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = [word for number in (2, 3, 4) for word in ("--graph", str(number))]
+    asked = ["--layers", "cumsum,glu", "--backends", "numpy", "--format", "json"]
+    assert run(["fuzz", *numbers, *asked]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert not {"cumsum", "glu"} & set(found["coverage"]["missing_layers"])
+
+
+def test_a_layer_that_is_none_is_refused() -> None:
+    with pytest.raises(NetspecError, match="the fuzzer makes no layer reluu; did you mean relu"):
+        run(["fuzz", "--layers", "cumsum,reluu", "--backends", "numpy"])
 
 
 def test_help_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:

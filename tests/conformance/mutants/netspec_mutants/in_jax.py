@@ -15,7 +15,8 @@ from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.tensor import Add, Flatten
 from netspec_jax.lowerings import LOWERINGS
 
-from .tables import Tables, fused, shared_mistakes, without_scale
+from .shared import shared_mistakes
+from .tables import Tables, fused, without_scale
 
 
 def batch_norm(

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from netspec.graph import ops
 from netspec.layers.activation import Gelu, LeakyRelu, Softmax
-from netspec.layers.convolution import Conv2d
+from netspec.layers.convolution import Conv1d, Conv2d, Conv3d
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.tensor import Flatten
 from netspec_onnx.fused import FUSED
 from netspec_onnx.lowerings import LOWERINGS
 
-from .tables import Tables, fused, shared_mistakes
-
-
-def with_fields(layer: type, **fields: Any) -> Tables:
-    """The real form of a layer that is configured otherwise."""
-    real: Callable[..., Any] = FUSED[layer]
-
-    def wrong(tape: Any, call: Any, *given: Any, **state: Any) -> Any:
-        return real(tape, replace(call, layer=call.layer.model_copy(update=fields)), *given, **state)
-
-    return fused(layer, wrong)
+from .configured import with_fields
+from .onnx_forms import FORM_MISTAKES
+from .shared import shared_mistakes
+from .tables import Tables, fused
 
 
 def flatten_channels_last(tape: Any, call: Any, x: Any) -> Any:
     return tape.op("Flatten", tape.op("Transpose", x, perm=(0, 2, 3, 1)), axis=1)
 
 
-def linear_transposed(tape: Any, call: Any, x: Any, weight: Any, bias: Any) -> Any:
+def linear_transposed(tape: Any, call: Any, x: Any, weight: Any, *bias: Any) -> Any:
     square = call.inputs[0].shape[-1] == call.layer.out_features
-    return tape.op("Gemm", x, weight, bias, alpha=1.0, beta=1.0, transA=0, transB=0 if square else 1)
+    return tape.op("Gemm", x, weight, *bias, alpha=1.0, beta=1.0, transA=0, transB=0 if square else 1)
 
 
-def conv_without_bias(tape: Any, call: Any, x: Any, weight: Any, bias: Any) -> Any:
+def conv_without_bias(tape: Any, call: Any, x: Any, weight: Any, bias: Any = None) -> Any:
     return FUSED[Conv2d](tape, call, x, weight, None if call.layer.groups > 1 else bias)
 
 
@@ -52,16 +43,20 @@ def softmax_naive(tape: Any, call: Any, x: Any) -> Any:
     return tape.op("Div", e, total)
 
 
-MISTAKES: dict[str, Tables] = shared_mistakes(LOWERINGS) | {
-    "gelu_tanh": fused(Gelu, lambda tape, call, x: tape.op("Gelu", x, approximate="tanh")),
-    "leaky_slope": with_fields(LeakyRelu, negative_slope=0.2),
-    "softmax_axis": with_fields(Softmax, dim=-1),
-    "softmax_naive": fused(Softmax, softmax_naive),
-    "flatten_channels_last": fused(Flatten, flatten_channels_last),
-    "linear_transposed": fused(Linear, linear_transposed),
-    "conv_without_bias": fused(Conv2d, conv_without_bias),
-    "layer_norm_eps": with_fields(LayerNorm, eps=1e-3),
-    "batch_norm_eps": with_fields(BatchNorm, eps=1e-3),
-    "embedding_shifted": fused(Embedding, embedding_shifted),
-    "concat_reversed": Tables({ops.Concat: lambda tape, *xs, axis: tape.op("Concat", *xs[::-1], axis=axis)}),
-}
+MISTAKES: dict[str, Tables] = (
+    shared_mistakes(LOWERINGS)
+    | FORM_MISTAKES
+    | {
+        "gelu_tanh": fused(Gelu, lambda tape, call, x: tape.op("Gelu", x, approximate="tanh")),
+        "leaky_slope": with_fields(FUSED, LeakyRelu, negative_slope=0.2),
+        "softmax_axis": with_fields(FUSED, Softmax, dim=-1),
+        "softmax_naive": fused(Softmax, softmax_naive),
+        "flatten_channels_last": fused(Flatten, flatten_channels_last),
+        "linear_transposed": fused(Linear, linear_transposed),
+        "conv_without_bias": Tables(fused=dict.fromkeys((Conv1d, Conv2d, Conv3d), conv_without_bias)),
+        "layer_norm_eps": with_fields(FUSED, LayerNorm, eps=1e-3),
+        "batch_norm_eps": with_fields(FUSED, BatchNorm, eps=1e-3),
+        "embedding_shifted": fused(Embedding, embedding_shifted),
+        "concat_reversed": Tables({ops.Concat: lambda tape, *xs, axis: tape.op("Concat", *xs[::-1], axis=axis)}),
+    }
+)

@@ -14,7 +14,8 @@ from netspec.layers.normalization import BatchNorm
 from netspec.layers.tensor import Flatten
 from netspec_tensorflow.lowerings import LOWERINGS
 
-from .tables import Tables, body, fused, shared_mistakes
+from .shared import shared_mistakes
+from .tables import Tables, body, fused
 
 
 def batch_norm(

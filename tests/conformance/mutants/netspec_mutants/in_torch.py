@@ -12,17 +12,19 @@ from torch.nn import functional as F
 from netspec.graph import ops
 from netspec.graph.ops.products import Convolution
 from netspec.layers.activation import Gelu, LeakyRelu, Softmax
-from netspec.layers.convolution import Conv2d
+from netspec.layers.convolution import Conv1d, Conv2d, Conv3d
 from netspec.layers.linear import Embedding, Linear
 from netspec.layers.normalization import BatchNorm, LayerNorm
 from netspec.layers.tensor import Add, Flatten
 from netspec_torch.fused import FUSED
 from netspec_torch.lowerings import LOWERINGS, convolution
 
-from .tables import Tables, body, fused, shared_mistakes, without_scale
+from .shared import shared_mistakes
+from .tables import Tables, body, fused, without_scale
+from .torch_forms import FORM_MISTAKES
 
 
-def linear_transposed(call: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def linear_transposed(call: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return F.linear(x, weight.t() if call.inputs[0].shape[-1] == call.layer.out_features else weight, bias)
 
 
@@ -36,7 +38,7 @@ def layer_norm_single(call: Any, x: Tensor) -> Tensor:
     return F.layer_norm(x.float(), x.shape[-1:], eps=call.layer.eps).to(torch.float64)
 
 
-def conv_without_bias(call: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def conv_without_bias(call: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     attributes = next(vars(node.op) for node in call.body if isinstance(node.op, Convolution))
     return convolution(x, weight, None if call.layer.groups > 1 else bias, **attributes)
 
@@ -107,34 +109,38 @@ def softmax_naive(call: Any, x: Tensor) -> Tensor:
     return e / torch.sum(e, call.layer.dim, True)
 
 
-MISTAKES: dict[str, Tables] = shared_mistakes(LOWERINGS) | {
-    "gelu_tanh": fused(Gelu, lambda call, x: F.gelu(x, approximate="tanh")),
-    "leaky_slope": fused(LeakyRelu, lambda call, x: F.leaky_relu(x, 0.2)),
-    "softmax_axis": fused(Softmax, lambda call, x: torch.softmax(x, -1)),
-    "softmax_naive": fused(Softmax, softmax_naive),
-    "flatten_channels_last": fused(Flatten, lambda call, x: torch.flatten(x.permute(0, 2, 3, 1), 1)),
-    "linear_transposed": fused(Linear, linear_transposed),
-    "linear_single": fused(Linear, linear_single),
-    "linear_without_bias": fused(Linear, lambda call, x, weight, bias: F.linear(x, weight)),
-    "conv_without_bias": fused(Conv2d, conv_without_bias),
-    "kernel_flipped": fused(Conv2d, kernel_flipped),
-    "layer_norm_eps": fused(LayerNorm, lambda call, x, weight, bias: F.layer_norm(x, (4,), weight, bias, 1e-3)),
-    "layer_norm_single": fused(LayerNorm, layer_norm_single),
-    "batch_norm_eps": fused(BatchNorm, lambda *given, **state: batch_norm(*given, **state, eps=1e-3)),
-    "batch_norm_reversed": fused(BatchNorm, batch_norm_reversed),
-    "batch_norm_biased": fused(BatchNorm, batch_norm_biased),
-    "frozen_uses_batch": fused(BatchNorm, lambda *given, **state: batch_norm(*given, **state, batch=True)),
-    "frozen_moves": fused(BatchNorm, frozen_moves),
-    "embedding_shifted": fused(Embedding, lambda call, x, weight: F.embedding(torch.clamp(x - 1, min=0), weight)),
-    "embedding_masked": fused(Embedding, masked),
-    "padding_trained": fused(Embedding, lambda call, x, weight: F.embedding(x, weight)),
-    "concat_reversed": Tables({ops.Concat: lambda *xs, axis: torch.cat(xs[::-1], axis)}),
-    "tanh_detached": Tables({ops.Tanh: lambda x: torch.tanh(x.detach())}),
-    "tanh_twice": Tables({ops.Tanh: lambda x: 2 * torch.tanh(x) - torch.tanh(x).detach()}),
-    "add_detached": fused(Add, lambda call, a, b: a + b.detach()),
-    "pool_last": Tables({ops.MaxPool: pool_last}),
-    "pool_even": Tables({ops.MaxPool: pool_even}),
-    "relu_kink": Tables({ops.Relu: lambda x: torch.clamp(x, min=0)}),
-    "leaky_kink": Tables({ops.Greater: operator.ge}, {LeakyRelu: body}),
-    "dropout_unscaled": Tables({ops.Constant: without_scale(LOWERINGS[ops.Constant], 1 / 0.7)}),
-}
+MISTAKES: dict[str, Tables] = (
+    shared_mistakes(LOWERINGS)
+    | FORM_MISTAKES
+    | {
+        "gelu_tanh": fused(Gelu, lambda call, x: F.gelu(x, approximate="tanh")),
+        "leaky_slope": fused(LeakyRelu, lambda call, x: F.leaky_relu(x, 0.2)),
+        "softmax_axis": fused(Softmax, lambda call, x: torch.softmax(x, -1)),
+        "softmax_naive": fused(Softmax, softmax_naive),
+        "flatten_channels_last": fused(Flatten, lambda call, x: torch.flatten(x.permute(0, 2, 3, 1), 1)),
+        "linear_transposed": fused(Linear, linear_transposed),
+        "linear_single": fused(Linear, linear_single),
+        "linear_without_bias": fused(Linear, lambda call, x, weight, bias: F.linear(x, weight)),
+        "conv_without_bias": Tables(fused=dict.fromkeys((Conv1d, Conv2d, Conv3d), conv_without_bias)),
+        "kernel_flipped": fused(Conv2d, kernel_flipped),
+        "layer_norm_eps": fused(LayerNorm, lambda call, x, weight, bias: F.layer_norm(x, (4,), weight, bias, 1e-3)),
+        "layer_norm_single": fused(LayerNorm, layer_norm_single),
+        "batch_norm_eps": fused(BatchNorm, lambda *given, **state: batch_norm(*given, **state, eps=1e-3)),
+        "batch_norm_reversed": fused(BatchNorm, batch_norm_reversed),
+        "batch_norm_biased": fused(BatchNorm, batch_norm_biased),
+        "frozen_uses_batch": fused(BatchNorm, lambda *given, **state: batch_norm(*given, **state, batch=True)),
+        "frozen_moves": fused(BatchNorm, frozen_moves),
+        "embedding_shifted": fused(Embedding, lambda call, x, weight: F.embedding(torch.clamp(x - 1, min=0), weight)),
+        "embedding_masked": fused(Embedding, masked),
+        "padding_trained": fused(Embedding, lambda call, x, weight: F.embedding(x, weight)),
+        "concat_reversed": Tables({ops.Concat: lambda *xs, axis: torch.cat(xs[::-1], axis)}),
+        "tanh_detached": Tables({ops.Tanh: lambda x: torch.tanh(x.detach())}),
+        "tanh_twice": Tables({ops.Tanh: lambda x: 2 * torch.tanh(x) - torch.tanh(x).detach()}),
+        "add_detached": fused(Add, lambda call, a, b: a + b.detach()),
+        "pool_last": Tables({ops.MaxPool: pool_last}),
+        "pool_even": Tables({ops.MaxPool: pool_even}),
+        "relu_kink": Tables({ops.Relu: lambda x: torch.clamp(x, min=0)}),
+        "leaky_kink": Tables({ops.Greater: operator.ge}, {LeakyRelu: body}),
+        "dropout_unscaled": Tables({ops.Constant: without_scale(LOWERINGS[ops.Constant], 1 / 0.7)}),
+    }
+)
