@@ -166,7 +166,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     left = _comparisons_left.get()
     if left == 0:
         return ""
-    words = sorted(known)
+    words = sorted(set(known))
     if left is not None:
         _comparisons_left.set(max(0, left - 2 * len(words) - 1))
     lower = {name.lower(): name for name in words}

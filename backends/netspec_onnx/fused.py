@@ -66,6 +66,9 @@ def _global_avg_pool(tape: Tape, call: Call, x: ir.Value) -> Any:
 
 
 def _global_max_pool(tape: Tape, call: Call, x: ir.Value) -> Any:
+    """Of floats: ONNX's operator takes no integers."""
+    if call.inputs[0].type.dtype != "float":
+        return NotImplemented
     return tape.op("Flatten", tape.op("GlobalMaxPool", x), axis=1)
 
 
@@ -73,7 +76,7 @@ def _adaptive(global_pool: str) -> Callable[..., Any]:
     """ONNX has one bin along each dimension."""
 
     def pool(tape: Tape, call: Call, x: ir.Value) -> Any:
-        one = set(per_axis(call.layer.output_size, 1)) == {1}
+        one = set(per_axis(call.layer.output_size, 1)) == {1} and call.inputs[0].type.dtype == "float"
         return tape.op(global_pool, x) if one else NotImplemented
 
     return pool

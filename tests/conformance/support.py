@@ -41,7 +41,7 @@ def check_support(seen: Mapping[Target, set[Seen]]) -> None:
     for name, found in forms.items():
         ways = find_backend(name).branches.names - {each.name for each in found if each.form == "branch"}
         problems += [f"{name}: no case goes the way {branch}" for branch in sorted(ways)]
-    assert not problems
+    assert not problems, "\n".join(problems)
     text = json.dumps(_matrix(seen), indent=1, sort_keys=True) + "\n"
     if os.environ.get("NETSPEC_WRITE_SUPPORT"):
         SUPPORT.write_text(text)

@@ -15,6 +15,7 @@ from netspec.graph import ops
 from netspec.graph.graph import GraphPair, Param
 from netspec.graph.types import TensorType
 from netspec.model import Arrays, Evaluation, Model, numpy_input
+from netspec_example.control import CONTROL
 
 
 class EagerModel(Model):
@@ -32,6 +33,7 @@ class EagerModel(Model):
             ops.Constant: lambda *, value, dtype: torch.tensor(value, dtype=self._type(dtype)),
             ops.Array: lambda *, dtype, **attributes: array(dtype=dtype, **attributes).to(self._type(dtype)),
             ops.Arange: partial(arange, like=torch.empty(0)),
+            **CONTROL,
         }
         self._fused = fused
         self.load_weights(weights)
