@@ -40,7 +40,7 @@ def _pad(tape: Tape, call: Call, x: ir.Value) -> Any:
 
 
 def _pixel_shuffle(tape: Tape, call: Call, x: ir.Value) -> Any:
-    if call.inputs[0].type.rank != 4:
+    if call.inputs[0].type.rank != 4 or call.inputs[0].type.dtype != "float":  # onnxruntime has no kernel of integers
         return NotImplemented
     return tape.op("DepthToSpace", x, blocksize=call.layer.upscale_factor, mode="CRD")
 
