@@ -15,7 +15,7 @@ from netspec.expand.names import BROKEN, Names, Result
 from netspec.expand.reading import FAILED, Given, Outcome, Reader, Reads, bind, stand_in
 from netspec.expand.scanning import scan
 from netspec.expand.units import Application, GroupUnit, Unit, find_unit
-from netspec.expand.whiling import while_loop
+from netspec.expand.while_loops import while_loop
 from netspec.expressions.parser import contains
 from netspec.graph.graph import Value
 from netspec.language.document import Node
