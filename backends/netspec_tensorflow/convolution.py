@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from netspec.graph.ops.products import Pairs, SamePadding, same_pairs, window_size
-from netspec.passes.channels_last import kernel_to_last, to_canonical, to_last
+from netspec.passes.layouts import kernel_to_last, to_canonical, to_last
 from netspec_tensorflow.branches import BRANCHES
 from netspec_tensorflow.volumes import convolve_slices, sizes_of
 

@@ -12,7 +12,7 @@ from netspec.graph.ops import Permute
 from netspec.layers.linear import Linear
 from netspec.layers.normalization import BatchNorm, LocalResponseNorm
 from netspec.layers.parts import Chunk, Split
-from netspec.passes.channels_last import to_last
+from netspec.passes.layouts import to_last
 from netspec_tensorflow.activations import ACTIVATIONS
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from netspec.graph.ops.pooling import bins, borders
 from netspec.graph.ops.products import Pairs
-from netspec.passes.channels_last import to_canonical, to_last
+from netspec.passes.layouts import to_canonical, to_last
 from netspec_tensorflow.convolution import padded
 from netspec_tensorflow.volumes import as_images, as_volumes, sizes_of
 

@@ -356,7 +356,8 @@ class Body:
         if last.broken:
             return BROKEN
         if len(last.results) != 1 or last.results[0].plain == "all":
-            return Result({str(n): v for n, v in enumerate(_all(last))}, "all")
+            every = (value for result in last.results for value in result.values("the last entry", None))
+            return Result({str(n): value for n, value in enumerate(every)}, "all")
         values = last.results[0].values(last.texts[0] or "the last entry", self.spec.location)
         if not values:
             raise LanguageError("outputs is required: the last entry has no output", self.spec.location)
@@ -388,10 +389,6 @@ class Body:
         if len(values) != 1:
             raise LanguageError(f"{label}: {text} has {len(values)} values: name one, {text}:0", output.source.location)
         return values[0]
-
-
-def _all(reads: Reads) -> list[Value]:
-    return [value for result in reads.results for value in result.values("the last entry", None)]
 
 
 def _flag(node: Node, scope: Scope) -> bool:

@@ -59,7 +59,8 @@ def _backward(unit: BlockUnit, written: Text, named: Mapping[str, Value], operan
     builder, label = unit.context.builder, f"{unit.at.label}: gradient"
     back = _unit(unit, written)
     assert back.inputs is not None
-    for name in back.inputs.required:
+    read = back.inputs.required
+    for name in read:
         if name not in named:
             hint = nearest(name, named) or f"; there are {', '.join(named)}"
             message = f"{label}: {back.name} reads {printable(name[:64])}, which {unit.name} does not have{hint}"
@@ -70,7 +71,7 @@ def _backward(unit: BlockUnit, written: Text, named: Mapping[str, Value], operan
     def step(*values: Value) -> list[Value]:
         nonlocal found
         by_name = dict(zip(named, values, strict=True))
-        found = back.plain_call(Bound({name: by_name[name] for name in back.inputs.required})).ports  # type: ignore[union-attr]
+        found = back.plain_call(Bound({name: by_name[name] for name in read})).ports
         flows: list[Value] = []
         for name, x in operands.items():
             if x.type.dtype == "float":

@@ -85,8 +85,7 @@ def renamed(mode: Mode, data: Mapping[str, Any]) -> str | None:
     names = {entry["name"] for entry in data["layers"] if isinstance(entry, dict) and "name" in entry}
 
     def first_part(text: str) -> str:
-        name, mark, rest = re.fullmatch(r"([^.:]*)([.:]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
-        return f"other_{name}{mark}{rest}" if name in names else text
+        return f"other_{text}" if re.split("[.:]", text, maxsplit=1)[0] in names else text
 
     spec = {key: value for key, value in data.items() if key != "freeze"}
     spec["layers"] = [changed_entry(entry, first_part) for entry in data["layers"]]

@@ -16,6 +16,7 @@ from netspec.graph.graph import Value
 from netspec.graph.types import broadcast
 from netspec.layers.base import Layer
 from netspec.layers.fields import DropProbability, Expected, Flag, Real
+from netspec.layers.regularization import dropped
 
 # A position and an offset fit into 32 bits together, which is what JAX has without x64.
 Offset = Annotated[int, Field(ge=-(2**30), le=2**30), Expected("an integer from -2^30 to 2^30")]
@@ -62,9 +63,7 @@ class ScaledDotProductAttention(Layer):
         if bias is not None:
             scores = scores + bias
         weights = _softmax(b, scores, self._kept(b, scores, mask, bias is not None))
-        if b.training and self.dropout_p:
-            weights = weights * b.bernoulli(weights, keep=1 - self.dropout_p) * (1 / (1 - self.dropout_p))
-        y = b.matmul(weights, value)
+        y = b.matmul(dropped(b, weights, self.dropout_p), value)
         return b.reshape(y, (*shape[:-1], value.shape[-1])) if groups > 1 else y
 
     def _score_shape(self, query: Value, key: Value, value: Value) -> tuple[Size, ...]:

@@ -82,7 +82,7 @@ def _description(type: str, layer: type[Layer]) -> LayerDescription:
     return LayerDescription(
         type=type,
         family=_first_line(sys.modules[layer.__module__].__doc__),
-        text=inspect.cleandoc(layer.__doc__ or "").replace("\\\n", ""),
+        text=inspect.cleandoc(layer.__doc__ or ""),
         inputs=inputs,
         outputs=("0", "1", "...") if layer.numbered_ports else layer.ports,
         fields=tuple(_field(name, layer.model_fields[name]) for name in written_fields(layer)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from netspec.errors import ShapeError
 from netspec.graph.builder import Builder
@@ -11,6 +11,8 @@ from netspec.graph.graph import Value
 from netspec.layers.base import Layer
 from netspec.layers.fields import Expected, Real, SpatialScales, SpatialSizes
 from netspec.layers.resampling import AxisPlan, Coords, Mode, Rule, plan_of_scale, plan_of_size, resampled
+
+Each = TypeVar("Each")
 
 
 class Interpolate(Layer):
@@ -56,13 +58,17 @@ class Interpolate(Layer):
             raise ShapeError(f"{message}, got {format_shape(shape)}")
         if (self.size is None) == (self.scale_factor is None):
             raise ShapeError("give size or scale_factor, one of the two")
-        given = self.scale_factor if self.size is None else self.size
-        if not isinstance(given, tuple):
-            given = (given,) * len(spatial)  # type: ignore[assignment]
-        assert isinstance(given, tuple)
-        if len(given) != len(spatial):
-            word = "scale_factor" if self.size is None else "size"
-            raise ShapeError(f"{word} has {len(given)} numbers for {len(spatial)} spatial dimensions")
-        if self.size is None:
-            return [plan_of_scale(size, float(scale)) for size, scale in zip(spatial, given, strict=True)]  # type: ignore[arg-type]
-        return [plan_of_size(size, new) for size, new in zip(spatial, given, strict=True)]  # type: ignore[arg-type]
+        if self.size is not None:
+            sizes: tuple[Size, ...] = _for_each(self.size, "size", len(spatial))
+            return [plan_of_size(size, new) for size, new in zip(spatial, sizes, strict=True)]
+        assert self.scale_factor is not None
+        scales = _for_each(self.scale_factor, "scale_factor", len(spatial))
+        return [plan_of_scale(size, scale) for size, scale in zip(spatial, scales, strict=True)]
+
+
+def _for_each(given: Each | tuple[Each, ...], word: str, count: int) -> tuple[Each, ...]:
+    """The numbers of each spatial dimension. Raises ShapeError where they are not as many."""
+    numbers = given if isinstance(given, tuple) else (given,) * count
+    if len(numbers) != count:
+        raise ShapeError(f"{word} has {len(numbers)} numbers for {count} spatial dimensions")
+    return numbers

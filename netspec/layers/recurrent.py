@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
@@ -15,12 +15,10 @@ from netspec.graph.graph import Value
 from netspec.layers.base import Layer
 from netspec.layers.fields import DropProbability, Expected, Flag, PositiveInt
 from netspec.layers.initializers import Uniform
+from netspec.layers.regularization import dropped
 
 _BATCH_FIRST = "sequences are always [batch, time, features]"
 _PROJECTION = "a projection of the hidden state is not part of the language; put a linear layer behind"
-
-# What the state of one step becomes: x, the state before it, and the parameters; its first value is the output.
-Cell = Callable[[Builder, Value, Sequence[Value], "Weights"], tuple[Value, ...]]
 
 
 class Weights(NamedTuple):
@@ -203,8 +201,8 @@ class RecurrentLayer(_Recurrent):
             mask = b.sequence_mask(lengths, time)
         last: list[tuple[Value, ...]] = []
         for layer in range(self.num_layers):
-            if layer and b.training and self.dropout:
-                x = x * b.bernoulli(x, keep=1 - self.dropout) * (1 / (1 - self.dropout))
+            if layer:
+                x = dropped(b, x, self.dropout)
             outputs = []
             for position, direction in enumerate(self.directions):
                 row = layer * len(self.directions) + position

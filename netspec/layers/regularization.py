@@ -15,6 +15,13 @@ from netspec.layers.base import Layer
 from netspec.layers.fields import DropProbability
 
 
+def dropped(b: Builder, x: Value, p: float) -> Value:
+    """x after dropout: in training zero with probability `p`, else divided by 1 - p."""
+    if not b.training or p == 0:
+        return x
+    return x * b.bernoulli(x, keep=1 - p) * (1 / (1 - p))
+
+
 class Dropout(Layer):
     """In training `y = x * mask / (1 - p)`, where each element of the mask is 0 with probability p, else 1.
 
@@ -25,9 +32,7 @@ class Dropout(Layer):
     p: DropProbability = 0.5
 
     def expand(self, b: Builder, x: Value) -> Value:
-        if not b.training or self.p == 0:
-            return x
-        return x * b.bernoulli(x, keep=1 - self.p) * (1 / (1 - self.p))
+        return dropped(b, x, self.p)
 
 
 class Dropout2d(Layer):

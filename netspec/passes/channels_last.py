@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from netspec.graph.dims import Size
-from netspec.graph.graph import Body, Call, Graph, GraphPair, Node, Origin, Output, Param, Value
+from netspec.graph.graph import Body, Call, Graph, GraphPair, Node, Output, Param, Value
 from netspec.graph.ops import (
     AdaptiveAveragePool,
     AdaptiveMaxPool,
@@ -47,6 +47,7 @@ from netspec.graph.ops.random import Draw
 from netspec.graph.ops.reductions import ElementCount, Reduction
 from netspec.graph.ops.sizes import NumberLike, Positions
 from netspec.graph.types import TensorType
+from netspec.passes.layouts import Scope, kernel_to_last, to_last
 
 # Both read a kernel; a transposed one's `[in, out, *kernel]` is that of the convolution whose gradient it is.
 CONVOLUTIONS = (Convolution, TransposedConvolution)
@@ -73,7 +74,7 @@ def _kernels(graph: Graph) -> set[str]:
 
 def _rewrite(graph: Graph, kernels: set[str]) -> Graph:
     state = [_store(held) if isinstance(held, Param) and held.path in kernels else held for held in graph.state]
-    root = _Scope()
+    root = Scope()
     for old, new in zip(graph.state, state, strict=True):
         if new is old:
             root.canonical[old.value] = old.value
@@ -87,31 +88,12 @@ def _rewrite(graph: Graph, kernels: set[str]) -> Graph:
     return replace(graph, state=tuple(state), nodes=tuple(root.nodes), outputs=outputs, updates=updates)
 
 
-def _rewrite_nodes(nodes: Iterable[Node | Call], scope: _Scope) -> None:
+def _rewrite_nodes(nodes: Iterable[Node | Call], scope: Scope) -> None:
     for node in nodes:
         if isinstance(node, Call):
             _rewrite_call(node, scope)
         else:
             _rewrite_node(node, scope)
-
-
-def to_last(rank: int) -> tuple[int, ...]:
-    """The permutation from `[batch, channels, *spatial]` to `[batch, *spatial, channels]`."""
-    return (0, *range(2, rank), 1)
-
-
-def to_canonical(rank: int) -> tuple[int, ...]:
-    """The permutation back: `[batch, *spatial, channels]` to `[batch, channels, *spatial]`."""
-    return (0, rank - 1, *range(1, rank - 1))
-
-
-def kernel_to_last(rank: int) -> tuple[int, ...]:
-    """The permutation of a kernel from `[out, in, *kernel]` to `[*kernel, in, out]`."""
-    return (*range(2, rank), 1, 0)
-
-
-def _kernel_to_canonical(rank: int) -> tuple[int, ...]:
-    return (rank - 1, rank - 2, *range(rank - 2))
 
 
 def _permuted(type: TensorType, axes: tuple[int, ...]) -> TensorType:
@@ -123,69 +105,7 @@ def _store(param: Param) -> Param:
     return replace(param, value=Value(_permuted(param.value.type, axes), param.value.origin), permutation=axes)
 
 
-@dataclass
-class _Scope:
-    """The rewritten values that one list of nodes may read, and the list.
-
-    Keys are values of the old graph: `canonical`, `last` and (kernels) `stored` give the new value in that layout.
-    `given` are the values that came from outside; where a reader wants one of them in a layout that it was not given
-    in, `wanted` says so, that the caller may convert it outside instead.
-    """
-
-    canonical: dict[Value, Value] = field(default_factory=dict)
-    last: dict[Value, Value] = field(default_factory=dict)
-    stored: dict[Value, Value] = field(default_factory=dict)
-    nodes: list[Node | Call] = field(default_factory=list)
-    given: frozenset[Value] = frozenset()
-    wanted: set[Value] = field(default_factory=set)
-    origin: Origin | None = None
-    reshaped: dict[Value, Value] = field(default_factory=dict)  # a new value that is a reshape, to what it reshapes
-
-    def emit(self, op: Op, *inputs: Value) -> Value:
-        (type,) = op.infer(*(value.type for value in inputs))
-        output = Value(type, self.origin)
-        self.nodes.append(Node(op, inputs, (output,)))
-        if isinstance(op, Reshape):
-            self.reshaped[output] = self.reshaped.get(inputs[0], inputs[0])
-        return output
-
-    def is_last(self, old: Value) -> bool:
-        return old in self.last
-
-    def as_canonical(self, old: Value) -> Value:
-        if old not in self.canonical:
-            self._want(old)
-            rank = old.type.rank
-            if old in self.stored:
-                self.canonical[old] = self.emit(Permute(_kernel_to_canonical(rank)), self.stored[old])
-            else:
-                self.canonical[old] = self.emit(Permute(to_canonical(rank)), self.last[old])
-        return self.canonical[old]
-
-    def as_last(self, old: Value) -> Value:
-        if old not in self.last:
-            self._want(old)
-            self.last[old] = self.emit(Permute(to_last(old.type.rank)), self.as_canonical(old))
-        return self.last[old]
-
-    def as_kernel(self, old: Value) -> Value:
-        if old not in self.stored:
-            self.stored[old] = self.emit(Permute(kernel_to_last(old.type.rank)), self.as_canonical(old))
-        return self.stored[old]
-
-    def hold(self, old: Value, new: Value, last: bool) -> None:
-        (self.last if last else self.canonical)[old] = new
-
-    def present(self, old: Value) -> Value:
-        """The new value in whichever layout of activations there is; a kernel that a layer hands on is canonical."""
-        return self.last[old] if old in self.last else self.as_canonical(old)
-
-    def _want(self, old: Value) -> None:
-        if old in self.given:
-            self.wanted.add(old)
-
-
-def _rewrite_call(call: Call, root: _Scope) -> None:
+def _rewrite_call(call: Call, root: Scope) -> None:
     """Rewrite the body with each input in the layout that spares the body a permute, converted outside if need be."""
     inputs = dict.fromkeys((*call.inputs, *call.noise))
     last = {old: root.is_last(old) for old in inputs}
@@ -230,15 +150,15 @@ def _live(nodes: list[Node | Call], needed: set[Value]) -> tuple[Node, ...]:
     return tuple(reversed(kept))
 
 
-def _tried(root: _Scope, old: Value, last: bool) -> Value:
+def _tried(root: Scope, old: Value, last: bool) -> Value:
     """`old` in a layout that may never be needed: one that is not there yet is not computed."""
     layout = root.last if last else root.canonical
     return layout[old] if old in layout else Value(_permuted(old.type, to_last(old.type.rank)) if last else old.type)
 
 
-def _rewrite_body(call: Call, root: _Scope, given: Mapping[Value, tuple[Value, bool]]) -> _Scope:
+def _rewrite_body(call: Call, root: Scope, given: Mapping[Value, tuple[Value, bool]]) -> Scope:
     """The body rewritten, with each input as the value that is given for it, channels last or not."""
-    scope = _Scope(given=frozenset(given), origin=call.origin)
+    scope = Scope(given=frozenset(given), origin=call.origin)
     for old, (new, last) in given.items():
         scope.hold(old, new, last)
     for old in call.params.values():
@@ -253,7 +173,7 @@ def _rewrite_body(call: Call, root: _Scope, given: Mapping[Value, tuple[Value, b
     return scope
 
 
-def _rewrite_node(node: Node, scope: _Scope) -> None:
+def _rewrite_node(node: Node, scope: Scope) -> None:
     """Emit `node` in the layout of its inputs where its kind allows, else on canonical inputs."""
     op = node.op
     if isinstance(op, Control):
@@ -305,14 +225,14 @@ def _rewrite_node(node: Node, scope: _Scope) -> None:
             scope.reshaped[outputs[0]] = scope.reshaped.get(inputs[0], inputs[0])
 
 
-def _rewrite_control(node: Node, op: Control, scope: _Scope) -> None:
+def _rewrite_control(node: Node, op: Control, scope: Scope) -> None:
     """Rewrite the bodies. They get and give canonical values, but kernels as they are stored."""
     read = {value for part in op.parts() for value in part.inputs}
     kernels = {old: scope.stored[old] for old in node.inputs if old in scope.stored and old in read}
     given = tuple(kernels[old] if old in kernels else scope.as_canonical(old) for old in node.inputs)
 
     def rewrite(part: Body) -> Body:
-        inner = _Scope(origin=scope.origin or node.outputs[0].origin)
+        inner = Scope(origin=scope.origin or node.outputs[0].origin)
         for value in part.inputs:
             if value in kernels:
                 inner.stored[value] = kernels[value]
@@ -328,7 +248,7 @@ def _rewrite_control(node: Node, op: Control, scope: _Scope) -> None:
         scope.hold(old, new, last=False)
 
 
-def _emit(scope: _Scope, node: Node, op: Op, inputs: Iterable[Value], last: bool) -> None:
+def _emit(scope: Scope, node: Node, op: Op, inputs: Iterable[Value], last: bool) -> None:
     scope.hold(node.outputs[0], scope.emit(op, *inputs), last)
 
 
@@ -342,17 +262,17 @@ def _moved_to_last(op: Slice | Flip | Pad, rank: int) -> Op:
     return replace(op, padding=tuple(op.padding[axis] for axis in order))
 
 
-def _gathers_last(node: Node, scope: _Scope) -> bool:
+def _gathers_last(node: Node, scope: Scope) -> bool:
     """Whether a gather reads a value that is held channels last, and gives one of the same axes."""
     return scope.is_last(node.inputs[0]) and node.outputs[0].type.rank == node.inputs[0].type.rank
 
 
-def _any_last(node: Node, scope: _Scope) -> bool:
+def _any_last(node: Node, scope: Scope) -> bool:
     rank = max(value.type.rank for value in node.inputs)
     return any(scope.is_last(value) and value.type.rank == rank for value in node.inputs)
 
 
-def _only_last(old: Value, scope: _Scope) -> bool:
+def _only_last(old: Value, scope: Scope) -> bool:
     return scope.is_last(old) and old not in scope.canonical
 
 
@@ -370,7 +290,7 @@ def _spatial(node: Node, op: Reshape | Expand) -> bool:
     )
 
 
-def _aligned(scope: _Scope, old: Value, rank: int) -> Value:
+def _aligned(scope: Scope, old: Value, rank: int) -> Value:
     """`old` so that it broadcasts against a channels-last value of `rank`."""
     if old.type.rank == rank:
         return scope.as_last(old)
@@ -387,20 +307,20 @@ def _aligned(scope: _Scope, old: Value, rank: int) -> Value:
     return source if source.shape == tuple(wanted) else scope.emit(Reshape(tuple(wanted)), source)
 
 
-def _rewrite_narrow(node: Node, op: Narrow, scope: _Scope) -> None:
+def _rewrite_narrow(node: Node, op: Narrow, scope: Scope) -> None:
     """In the layout of what is narrowed; of the second input only the type is read."""
     x, like = node.inputs
     _emit(scope, node, op, (scope.present(x), scope.present(like)), last=scope.is_last(x))
 
 
-def _rewrite_gather(node: Node, op: Gather | GatherAlong, scope: _Scope) -> None:
+def _rewrite_gather(node: Node, op: Gather | GatherAlong, scope: Scope) -> None:
     axis = to_last(node.inputs[0].type.rank).index(op.axis)
     x, indices = node.inputs
     there = scope.as_canonical(indices) if isinstance(op, Gather) else scope.as_last(indices)
     _emit(scope, node, replace(op, axis=axis), (scope.last[x], there), last=True)
 
 
-def _rewrite_einsum(node: Node, op: Einsum, scope: _Scope) -> None:
+def _rewrite_einsum(node: Node, op: Einsum, scope: Scope) -> None:
     """The letters of what is held channels last, and of the result, in that order."""
     terms, output = op.terms
     inputs = []
@@ -414,7 +334,7 @@ def _rewrite_einsum(node: Node, op: Einsum, scope: _Scope) -> None:
     _emit(scope, node, Einsum(f"{','.join(terms)}->{turned}"), inputs, last=True)
 
 
-def _rewrite_reduction(node: Node, op: Reduction | ElementCount, scope: _Scope) -> None:
+def _rewrite_reduction(node: Node, op: Reduction | ElementCount, scope: Scope) -> None:
     x = node.inputs[0]
     order = to_last(x.type.rank)
     new = scope.emit(replace(op, axes=tuple(sorted(order.index(axis) for axis in op.axes))), scope.last[x])

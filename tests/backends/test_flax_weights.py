@@ -224,9 +224,13 @@ def test_what_is_left_on_either_side_is_listed() -> None:
         ),
         ({"scale": DENSE["bias"], "bias": DENSE["bias"]}, "a of Flax is no linear"),
         ({"kernel": np.ones((4, 2, 2), np.float32)}, "a of Flax is no linear"),
+        (
+            {"kernel": np.ones((4, 1, 1, 1, 2, 2), np.float32)},
+            "a: no layer of ours has arrays like its kernel [4, 1, 1, 1, 2, 2]",
+        ),
         ({"kernel": np.ones((4, 4), np.int32)}, "a.kernel: expected an array of floats, got int32"),
     ],
-    ids=["missing", "misshapen", "other kind", "attention", "integers"],
+    ids=["missing", "misshapen", "other kind", "attention", "no kind", "integers"],
 )
 def test_what_does_not_fit_is_refused(a: Any, message: str) -> None:
     assert refusal(TWO, {"a": a, "b": DENSE}) == message

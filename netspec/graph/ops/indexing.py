@@ -113,8 +113,8 @@ class TopK(Op):
 
 
 @dataclass(frozen=True)
-class SequenceMask(Op):
-    """y[..., t] tells whether t < x[...], for t from 0 to below `size`; 0 <= x <= size."""
+class _Flags(Op):
+    """A flag for each of `size` places along a new last axis, which an integer decides."""
 
     size: Size
     differentiable = False
@@ -127,32 +127,22 @@ class SequenceMask(Op):
 
     def elementwise(self, inputs: Types, outputs: Types) -> Size:
         return outputs[0].size
-
-    def index_bounds(self, inputs: Types) -> Mapping[int, Size]:
-        return {0: self.size + 1}
 
     def attributes(self, resolve: Callable[[Size], Any]) -> Mapping[str, Any]:
         return {"size": self.size if isinstance(self.size, int) else resolve(self.size)}
 
 
 @dataclass(frozen=True)
-class OneHot(Op):
+class SequenceMask(_Flags):
+    """y[..., t] tells whether t < x[...], for t from 0 to below `size`; 0 <= x <= size."""
+
+    def index_bounds(self, inputs: Types) -> Mapping[int, Size]:
+        return {0: self.size + 1}
+
+
+@dataclass(frozen=True)
+class OneHot(_Flags):
     """y[..., c] tells whether x[...] == c, for c from 0 to below `size`; 0 <= x < size."""
-
-    size: Size
-    differentiable = False
-    exact = True
-
-    def infer(self, *inputs: TensorType) -> Types:
-        (x,) = inputs
-        require_indices(x)
-        return (TensorType((*x.shape, self.size), "bool"),)
-
-    def elementwise(self, inputs: Types, outputs: Types) -> Size:
-        return outputs[0].size
 
     def index_bounds(self, inputs: Types) -> Mapping[int, Size]:
         return {0: self.size}
-
-    def attributes(self, resolve: Callable[[Size], Any]) -> Mapping[str, Any]:
-        return {"size": self.size if isinstance(self.size, int) else resolve(self.size)}
