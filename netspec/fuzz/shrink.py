@@ -111,9 +111,8 @@ def _without_entries(spec: Mapping[str, Any]) -> Iterator[Data]:
                 yield _redirected({**spec, "layers": rest}, entry["name"], reference)
             # An input of the model in its place cuts off all that leads here; any small shape may do.
             for shape in (["batch", 3], ["batch", 2, 3], ["batch", 2, 4, 4]):
-                if references_of(entry):
-                    inputs = {**spec["inputs"], f"in_{entry['name']}": {"shape": shape}}
-                    yield _redirected({**spec, "layers": rest, "inputs": inputs}, entry["name"], f"in_{entry['name']}")
+                inputs = {**spec["inputs"], f"in_{entry['name']}": {"shape": shape}}
+                yield _redirected({**spec, "layers": rest, "inputs": inputs}, entry["name"], f"in_{entry['name']}")
 
 
 def _redirected(spec: Data, name: str, reference: str) -> Data:
@@ -136,13 +135,15 @@ def _flatter(spec: Mapping[str, Any]) -> Iterator[Data]:
             inner[-1]["name"] = entry.get("name", f"last{place}")
             if "from" in entry:
                 inner[0].setdefault("from", entry["from"])
-            yield {**spec, "layers": [*spec["layers"][:place], *inner, *spec["layers"][place + 1 :]]}
+            layers = [*spec["layers"][:place], *inner, *spec["layers"][place + 1 :]]
+            yield _written_out({**spec, "layers": layers})
         block = spec.get("blocks", {}).get(entry.get("type"))
         if block is not None and isinstance(entry.get("from"), dict):
             given = entry["from"]
             body = [changed_entry(each, partial(_given, given)) for each in block["layers"]]
             group = {key: value for key, value in entry.items() if key not in ("type", "from")} | {"layers": body}
-            yield {**spec, "layers": [*spec["layers"][:place], group, *spec["layers"][place + 1 :]]}
+            layers = [*spec["layers"][:place], group, *spec["layers"][place + 1 :]]
+            yield _written_out({**spec, "layers": layers})
 
 
 def _given(given: Mapping[str, str], name: str) -> str:
@@ -171,24 +172,28 @@ def _fewer_keys(spec: Mapping[str, Any]) -> Iterator[Data]:
 
 
 def _smaller_numbers(spec: Mapping[str, Any]) -> Iterator[Data]:
-    """Each whole number of an entry or of an input's shape as 1, 2, or one less."""
-    for path, number in list(_numbers(spec["inputs"], ("inputs",))) + list(_numbers(spec["layers"], ("layers",))):
-        for less in dict.fromkeys((1, 2, number - 1)):
-            if 0 < less < number:
-                changed_spec: Data = copy.deepcopy(dict(spec))
-                holder: Any = changed_spec
-                for step in path[:-1]:
-                    holder = holder[step]
-                holder[path[-1]] = less
-                yield changed_spec
+    """Each whole number of an entry or of an input's shape as 1, 2, or one less; each expression as a small number."""
+    for path, value in [*_leaves(spec["inputs"], ("inputs",)), *_leaves(spec["layers"], ("layers",))]:
+        if type(value) is int:
+            numbers = [less for less in dict.fromkeys((1, 2, value - 1)) if 0 < less < value]
+        else:
+            numbers = [1, 2, 3] if isinstance(value, str) and value.startswith("$(") and value.endswith(")") else []
+        for number in numbers:
+            changed_spec: Data = copy.deepcopy(dict(spec))
+            holder: Any = changed_spec
+            for step in path[:-1]:
+                holder = holder[step]
+            holder[path[-1]] = number
+            yield changed_spec
 
 
-def _numbers(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], int]]:
-    if type(value) is int:
+def _leaves(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """What is no mapping and no list, with the steps that lead to it."""
+    if not isinstance(value, dict | list):
         yield path, value
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in pairs:
-        yield from _numbers(inner, (*path, key))
+        return
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from _leaves(inner, (*path, key))
 
 
 def _entries(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

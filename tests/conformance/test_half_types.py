@@ -47,7 +47,7 @@ KINKS = "a rounding turns a maximum, a comparison or a kink over to the other si
 ILL_CONDITIONED: dict[str, str] = {
     "activations": "what flows back to input:row comes from numbers of 10,000",
     "ceil_mode": KINKS,
-    "conv2d_sizes": "nearly all that is summed in the gradient of stride_one.weight cancels",
+    "conv2d_sizes": KINKS,
     "control": "a rounding changes after how many steps a loop ends",
     "formula": KINKS,
     "kinks": KINKS,
