@@ -85,7 +85,7 @@ def build(
     """
     from netspec.analysis.memory_limit import check_build
     from netspec.backend import FLOAT_TYPES, find_backend
-    from netspec.errors import BackendError, NetspecError, nearest
+    from netspec.errors import NetspecError, nearest
 
     if dtype not in FLOAT_TYPES:
         known = ", ".join(FLOAT_TYPES)
@@ -95,12 +95,10 @@ def build(
     checked = _spec(spec)
     check_build(checked.inference, dtype, max_bytes)
     target = find_backend(backend) if isinstance(backend, str) else backend.require_installed()
+    target.require_float_type(dtype)
     target.check(checked.graphs)
     values = _weights(checked, weights, only, skip, seed, allow_nonfinite)
-    model = target.compile(checked.graphs, values, dtype, device)
-    if model.dtype != dtype:
-        raise BackendError(f"backend {target.name} computes in {model.dtype}, not in {dtype}")
-    return model
+    return target.compile(checked.graphs, values, dtype, device)
 
 
 def export_onnx(
@@ -166,7 +164,8 @@ def verify(
 
     Args:
         backends: their names, or one name; all that are installed where None.
-        dtype: `float32` or `float64`. ONNX takes part in float32 always, with the outputs of inference only.
+        dtype: the float type; a backend that does not compute in it takes part in one of its own, which its note names.
+            ONNX: always in float32, with the outputs of inference only.
         train: compare the training graph, its random masks given from outside.
         data: arrays by input name; drawn where None.
         dims: sizes for symbolic dimensions where inputs are drawn.

@@ -47,6 +47,7 @@ class Backend(ABC):
     # Installed packages whose version `netspec backends` prints: the first that is there.
     distributions: tuple[str, ...]
     inference_only: bool = False
+    float_types: tuple[FloatType, ...] = FLOAT_TYPES  # what its models compute in; the first where another is asked for
 
     def __init__(self, lowerings: Lowerings | None = None, fused: Fused | None = None) -> None:
         self._lowerings = lowerings
@@ -128,6 +129,11 @@ class Backend(ABC):
             except importlib.metadata.PackageNotFoundError:
                 continue
         return None
+
+    def require_float_type(self, dtype: FloatType) -> None:
+        """Raises BackendError for a float type that its models do not compute in."""
+        if dtype not in self.float_types:
+            raise BackendError(f"backend {self.name} computes in {' and '.join(self.float_types)}, not in {dtype}")
 
     def require_installed(self) -> Backend:
         """The backend itself, or a BackendError that names the extra to install."""

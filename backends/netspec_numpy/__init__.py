@@ -23,6 +23,7 @@ class NumpyBackend(Backend):
     """
 
     name = "numpy"
+    float_types = ("float64", "float32")
     extra = ""  # NumPy comes with netspec itself
     requires: tuple[str, ...] = ("numpy",)
     distributions = ("numpy",)
@@ -63,8 +64,7 @@ class NumpyBackend(Backend):
         """
         from netspec_numpy.model import NumpyModel
 
-        if dtype not in ("float64", "float32"):
-            raise BackendError(f"backend numpy computes in float64 and float32, not in {dtype}")
+        self.require_float_type(dtype)
         if device not in (None, "cpu"):
             raise BackendError(f"backend numpy computes on the cpu, not on {device}")
         return NumpyModel(graphs, weights, dtype, self.lowerings, self.vjps)

@@ -26,6 +26,7 @@ class OnnxBackend(Backend):
     requires = ("onnx", "onnx_ir", "onnxruntime")
     distributions = ("onnxruntime", "onnxruntime-gpu")
     inference_only = True
+    float_types = ("float32",)  # onnxruntime has no float64 kernels for convolution, average pooling and erf
 
     def own_lowerings(self) -> Lowerings:
         from netspec_onnx.lowerings import LOWERINGS
@@ -48,12 +49,12 @@ class OnnxBackend(Backend):
     ) -> OnnxModel:
         """The model of the inference graph, run by onnxruntime on `device`: `cpu` (the default) or `cuda`.
 
-        It is always a float32 model, whatever `dtype` says, and `Model.dtype` tells so: onnxruntime has no float64
-        kernels for convolution, average pooling and erf. Raises BackendError for a device that onnxruntime does not
-        have, a primitive that ONNX does not have, and names that one ONNX file cannot hold.
+        Raises BackendError for another float type than float32, a device that onnxruntime does not have, a primitive
+        that ONNX does not have, and names that one ONNX file cannot hold.
         """
         from netspec_onnx.model import OnnxModel
 
+        self.require_float_type(dtype)
         return OnnxModel(graphs, weights, self.lowerings, self.fused, device)
 
     def export(

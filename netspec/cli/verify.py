@@ -132,7 +132,7 @@ def _table(report: Report) -> Table:
             (
                 *(name, "yes" if backend.agree else "NO"),
                 *map(_error, (backend.max_output_error, backend.max_gradient_error, backend.max_buffer_error)),
-                *(number(backend.params), _note(backend)),
+                *(number(backend.params), _note(backend, report.dtype)),
             )
             for name, backend in report.backends.items()
         ],
@@ -143,8 +143,10 @@ def _error(error: float | None) -> str:
     return "-" if error is None else f"{error:.1e}"
 
 
-def _note(backend: BackendReport) -> str:
+def _note(backend: BackendReport, dtype: str) -> str:
     parts: list[str] = [backend.note] if backend.note else []
+    if backend.dtype != dtype:
+        parts.append(f"in {backend.dtype}")
     if backend.first_difference is not None:
         first = backend.first_difference
         parts.append(f"first differs at {first.node} ({first.line}) by {first.error:.1e}")
@@ -163,12 +165,14 @@ def _conclusion(report: Report) -> str:
 
 
 def _ill_conditioned(report: Report) -> str:
-    """A line that names the tensors whose float32 errors say little, or none."""
+    """A line that names the tensors whose errors in narrow types say little, or none."""
     names = list(dict.fromkeys(name for backend in report.backends.values() for name in backend.ill_conditioned))
     if not names:
         return ""
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    half = report.dtype in ("float16", "bfloat16")
+    moved = f"a quarter under roundings of {report.dtype}" if half else f"1,000 roundings of {report.dtype}"
     return (
-        f"Ill-conditioned: {', '.join(map(printable, names[:SHOWN_NAMES]))}{more} move by more than 1,000 roundings of "
-        "float32,\nso that an agreement in float32 says little of them: compare with --dtype float64.\n"
+        f"Ill-conditioned: {', '.join(map(printable, names[:SHOWN_NAMES]))}{more} move by more than {moved},\n"
+        f"so that an agreement in {report.dtype} says little of them: compare with --dtype float64.\n"
     )

@@ -45,7 +45,8 @@ class TensorError:
 class BackendReport:
     """One backend against the reference. Errors are the largest ones of their kind; None was not compared.
 
-    `problems` are differences that are no numbers: a missing gradient, another shape, a NaN in another place.
+    `problems` are differences that are no numbers: a missing gradient, another shape, a NaN in another place. `dtype`
+    is the type that it computed in: not that of the report where the backend does not have it, as ONNX.
     """
 
     agree: bool
@@ -57,6 +58,7 @@ class BackendReport:
     note: str | None = None
     problems: tuple[str, ...] = ()
     tensors: tuple[TensorError, ...] = field(default=(), repr=False)
+    dtype: str = "float32"
 
     @property
     def floored(self) -> int:
@@ -104,6 +106,7 @@ def _backend_json(backend: BackendReport) -> dict[str, Any]:
         "max_gradient_error": _finite(backend.max_gradient_error),
         "max_buffer_error": _finite(backend.max_buffer_error),
         "params": backend.params,
+        "dtype": backend.dtype,
         "first_difference": None
         if first is None
         else {"node": first.node, "line": first.line, "error": _finite(first.error)},

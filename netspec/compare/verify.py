@@ -73,16 +73,18 @@ def _jobs(
     dims: Mapping[str, int] | None,
     weights: Arrays | None,
 ) -> list[Job]:
-    """One job for each backend; those of inference only share a case without gradients, in float32."""
+    """One job for each backend, in a type that it computes in; those of inference only have no gradients."""
+    cases: dict[tuple[bool, FloatType], Case] = {}
     jobs: list[Job] = []
-    if not all(backend.inference_only for backend in backends):
-        case = make_case(graphs, train, dtype, data, dims, weights)
-        jobs = [Job(backend, case, dtype) for backend in backends if not backend.inference_only]
-    if any(backend.inference_only for backend in backends):
-        case = replace(make_case(graphs, False, "float32", data, dims, weights), cotangents={})
-        note = INFERENCE_ONLY if train else None
-        jobs += [Job(backend, case, "float32", note) for backend in backends if backend.inference_only]
-    return sorted(jobs, key=lambda job: backends.index(job.backend))
+    for backend in backends:
+        own = dtype if dtype in backend.float_types else backend.float_types[0]
+        key = backend.inference_only, own
+        if key not in cases:
+            case = make_case(graphs, train and not backend.inference_only, own, data, dims, weights)
+            cases[key] = replace(case, cotangents={}) if backend.inference_only else case
+        note = INFERENCE_ONLY if train and backend.inference_only else None
+        jobs.append(Job(backend, cases[key], own, note))
+    return jobs
 
 
 def _first_of_case(jobs: Sequence[Job]) -> list[Job]:
@@ -149,6 +151,7 @@ def compare(case: Case, expected: Reference, answer: Answer, dtype: FloatType) -
         params=answer.params,
         problems=words,
         tensors=tuple(tensors),
+        dtype=dtype,
     )
 
 

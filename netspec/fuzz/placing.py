@@ -83,7 +83,7 @@ def _fresh(draft: Draft, how: Recipe, rank: int | None = None) -> Held:
     """A new input of the model of a rank (any that will do, unless given) and dtype that the layer takes."""
     rng = draft.rng
     rank = rank or rng.choice(how.ranks)
-    shape: list[int | str] = ["batch", *(rng.choice(SIZES) for _ in range(rank - 1))]
+    shape: list[int | str] = ["batch", *(rng.choice(how.channels if axis == 1 else SIZES) for axis in range(1, rank))]
     if rank > 2 and rng.random() < 0.3:
         shape[rng.randint(2, rank - 1)] = rng.choice(("time", "height"))
     elif rank == 3 and rng.random() < 0.3:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from netspec.fuzz.draft import Held
-from netspec.fuzz.fields import Context, Maker
+from netspec.fuzz.fields import SIZES, Context, Maker
 
 ANY_RANK = (1, 2, 3, 4, 5)
 Partner = Callable[[Context], Held]
@@ -23,7 +23,8 @@ class Recipe:
     without a row is of the first one's type. `several` gives the inputs behind the first of a layer that takes any
     number. `source` gives the first input of a layer that does not take every value. `domain` says where the layer is
     steady: its input is mapped there first. `main` is the port that is read on, of a layer
-    with several outputs of equal rank. `extra` are keys of the entry beside the fields.
+    with several outputs of equal rank. `extra` are keys of the entry beside the fields. `channels` are the sizes that
+    dimension 1 of a new input has.
     """
 
     ranks: tuple[int, ...] = ANY_RANK
@@ -37,3 +38,4 @@ class Recipe:
     domain: Literal["any", "positive", "bounded"] = "any"
     main: str = ""
     extra: Callable[[Context], dict[str, Any]] | None = None
+    channels: tuple[int, ...] = SIZES

@@ -91,9 +91,9 @@ RECIPES: Mapping[str, Recipe] = {
     "unbind": Recipe((2, 3, 4), fields={"dim": shapes.known_axis}, main="0"),
     "gather": Recipe((1, 2, 3), inputs={"index": shapes.indices_of_each}),
     "take": Recipe((2, 3, 4), inputs={"index": shapes.rows}),
-    "pixel_shuffle": Recipe((4,)),
+    "pixel_shuffle": Recipe((4,), channels=(4, 8, 12, 18)),  # with one channel out, their order shows nowhere
     "pixel_unshuffle": Recipe((4,)),
-    "channel_shuffle": Recipe((4,)),
+    "channel_shuffle": Recipe((4,), channels=(4, 6, 8)),
     "interpolate": Recipe((3, 4), fields={"size": shapes.output_size, "scale_factor": lambda c: ABSENT}),
 }
 # Layers that are not generated, each with the reason.

@@ -47,10 +47,7 @@ def targets(chosen: Sequence[str | Backend] | None) -> list[Target]:
     """Both float types of each backend; the cheap ones, that trace nothing, first."""
     found = chosen_backends(chosen)
     all_of = [
-        Target(backend, dtype)
-        for dtype in ("float64", "float32")
-        for backend in found
-        if dtype == "float32" or not backend.inference_only
+        Target(backend, dtype) for dtype in ("float64", "float32") for backend in found if dtype in backend.float_types
     ]
     return sorted(all_of, key=lambda target: target.backend.name in SLOW)
 

@@ -4,11 +4,13 @@ import importlib.metadata
 import math
 import pickle
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import netspec
 import netspec_numpy
 from netspec.backend import ENTRY_POINTS
 from netspec.errors import BackendError, InputError
@@ -347,3 +349,20 @@ def test_backend_is_found_and_pickles_and_refuses_what_it_cannot_do() -> None:
         backend.compile(graphs, weights_of(graphs), "bfloat16")
     with pytest.raises(BackendError, match="on the cpu, not on cuda:0"):
         backend.compile(graphs, weights_of(graphs), device="cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("backend", "dtype", "message"),
+    [
+        ("numpy", "float16", "backend numpy computes in float64 and float32, not in float16"),
+        ("onnx", "float64", "backend onnx computes in float32, not in float64"),
+        ("onnx", "bfloat16", "backend onnx computes in float32, not in bfloat16"),
+        ("torch", "float8", "there is no float type float8: known are float32, float64, float16, bfloat16"),
+    ],
+)
+def test_a_type_that_a_backend_does_not_have_is_refused(backend: str, dtype: Any, message: str) -> None:
+    spec = netspec.load(Path(__file__).parents[2] / "specs" / "lenet.yaml")
+    with pytest.raises(netspec.NetspecError) as raised:
+        netspec.build(spec, backend, dtype=dtype)
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)

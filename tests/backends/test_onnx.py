@@ -17,6 +17,7 @@ import pytest
 
 import netspec.layers as L
 import netspec_onnx
+from netspec.backend import FloatType
 from netspec.errors import BackendError, InputError
 from netspec.graph import ops
 from netspec.graph.builder import Builder
@@ -285,9 +286,15 @@ def test_inputs_are_taken_as_numpy_of_any_float_type() -> None:
         model(np.ones((4, 6), np.int64))
 
 
-def test_the_model_is_float32_whatever_is_asked() -> None:
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+def test_other_types_than_float32_are_refused(dtype: FloatType) -> None:
+    with pytest.raises(BackendError, match=f"^backend onnx computes in float32, not in {dtype}$"):
+        netspec_onnx.backend.compile(PAIR, draw_weights(PAIR), dtype)
+
+
+def test_weights_of_float64_become_float32() -> None:
     weights = {path: array.astype(np.float64) for path, array in draw_weights(PAIR).items()}
-    model = netspec_onnx.backend.compile(PAIR, weights, "float64")
+    model = netspec_onnx.backend.compile(PAIR, weights)
     assert model.dtype == "float32"
     assert model(X.astype(np.float64)).dtype == np.float32
     assert {array.dtype for array in model.weights().values()} == {np.dtype(np.float32)}

@@ -81,10 +81,31 @@ def test_json_of_agreement(tmp_path: Path, spec: str) -> None:
         assert row["first_difference"] is None
     assert all(0 <= torch[f"max_{kind}_error"] <= 1e-10 for kind in ("output", "gradient", "buffer"))
     # ONNX: outputs of inference alone, in float32.
-    assert onnx["note"] == "inference only"
+    assert (onnx["note"], onnx["dtype"]) == ("inference only", "float32")
     assert 1e-10 < onnx["max_output_error"] < 1e-5
     assert onnx["max_gradient_error"] is None
     assert onnx["max_buffer_error"] is None
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_types(tmp_path: Path, spec: str, dtype: str) -> None:
+    """Each backend in the type, or, as its row says, in one that it has."""
+    found = run(tmp_path, spec, "--dtype", dtype, backends=("torch", "jax", "onnx"))
+    assert (found.returncode, found.stderr) == (0, "")
+    report = strict_json(found.stdout)
+    assert report["dtype"] == dtype
+    assert {name: row["dtype"] for name, row in report["backends"].items()} == {
+        "torch": dtype,
+        "jax": dtype,
+        "onnx": "float32",
+    }
+    assert report["backends"]["torch"]["max_output_error"] > 1e-4 > report["backends"]["onnx"]["max_output_error"]
+
+
+def test_an_unknown_type_is_refused(tmp_path: Path, spec: str) -> None:
+    found = run(tmp_path, spec, "--dtype", "float8")
+    assert found.returncode == 2
+    assert "'float8' is not one of 'float32', 'float64', 'float16', 'bfloat16'" in found.stderr.replace("\n", " ")
 
 
 def test_json_without_training_has_no_buffer_error(tmp_path: Path, spec: str) -> None:

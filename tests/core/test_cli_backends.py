@@ -52,6 +52,13 @@ def test_the_status_of_verify_is_whether_all_agree(
         assert "Not in agreement with the float64 reference, in inference, float32: two." in out
 
 
+def test_a_backend_that_computed_in_another_type_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx = BackendReport(True, 1e-8, None, None, 61_706, note="inference only", dtype="float32")
+    monkeypatch.setattr(netspec, "verify", lambda *given, max_bytes: Report("float16", True, {"onnx": onnx}))
+    assert run("verify", LENET)[1].splitlines()[2].endswith("61,706  inference only; in float32")
+    assert json.loads(run("verify", LENET, "--format", "json")[1])["backends"]["onnx"]["dtype"] == "float32"
+
+
 def weights_file(path: Path) -> dict[str, Any]:
     """Weights of lenet that are not those of seed 0."""
     arrays = initial_weights(netspec.load(LENET).inference, 3)
