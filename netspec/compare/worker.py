@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -46,7 +47,8 @@ class Worker:
             stderr=self._words,
             env={**os.environ, **ENVIRONMENT, **backend.environment(dtype), **(environment or {})},
         )
-        self._send([*filter(None, sys.path), str(Path.cwd())])
+        with suppress(BrokenPipeError):  # a process that is dead already is told of by `evaluate`, which meets it too
+            send(self._stdin, [*filter(None, sys.path), str(Path.cwd())])
 
     def evaluate(self, task: Task) -> Answer:
         """The backend's answer. Raises NetspecError where it refuses, BackendProcessError where it breaks down."""
@@ -73,9 +75,9 @@ class Worker:
 
     def close(self) -> None:
         """End the process."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdout is not None
         try:
-            self._process.stdin.close()
+            self._stdin.close()
         except BrokenPipeError:
             self._process.kill()
         self._process.stdout.close()
@@ -96,10 +98,14 @@ class Worker:
             self._process.kill()
         self.close()
 
-    def _send(self, value: Any) -> None:
+    @property
+    def _stdin(self) -> Any:
         assert self._process.stdin is not None
+        return self._process.stdin
+
+    def _send(self, value: Any) -> None:
         try:
-            send(cast(Any, self._process.stdin), value)
+            send(self._stdin, value)
         except BrokenPipeError:
             raise self._failure(f"its process ended with status {self._process.wait()}") from None
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netspec.backend import Backend, FloatType
+from netspec.graph.graph import GraphPair
 from netspec_jax import JaxBackend
 from netspec_onnx import OnnxBackend
 from netspec_tensorflow import TensorFlowBackend
 from netspec_torch import TorchBackend
+
+if TYPE_CHECKING:
+    from netspec_tensorflow.model import TensorFlowModel
 
 Table = Mapping[type, Callable[..., Any]]
 Target = tuple[str, FloatType]  # a key of RECORDING, and the type
@@ -67,7 +71,16 @@ class RecordingTorch(Recording, TorchBackend):
 
 
 class RecordingTensorFlow(Recording, TensorFlowBackend):
-    pass
+    """TensorFlow, in float64 without what rewrites its graphs, in float32 as users run it."""
+
+    def compile(
+        self, graphs: GraphPair, weights: Mapping[str, Any], dtype: FloatType = "float32", device: str | None = None
+    ) -> TensorFlowModel:
+        import tensorflow as tf
+
+        if dtype == "float64":  # a third of the time of a model with loops
+            tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        return super().compile(graphs, weights, dtype, device)
 
 
 class RecordingPlainTensorFlow(RecordingTensorFlow):
@@ -78,7 +91,10 @@ class RecordingPlainTensorFlow(RecordingTensorFlow):
 
 
 class RecordingJax(Recording, JaxBackend):
-    pass
+    """JAX, in float32 compiled as users have it, in float64 as in the other tests."""
+
+    def environment(self, dtype: FloatType) -> Mapping[str, str]:
+        return {**super().environment(dtype), **({"XLA_FLAGS": ""} if dtype == "float32" else {})}
 
 
 class RecordingOnnx(Recording, OnnxBackend):

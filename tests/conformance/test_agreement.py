@@ -66,7 +66,7 @@ SPEC_TARGETS: list[Target] = [
     ("torch", "float64"),
     ("torch", "float32"),
     ("tensorflow", "float32"),
-    ("jax", "float32"),
+    ("jax", "float64"),
     ("onnx", "float32"),
 ]
 

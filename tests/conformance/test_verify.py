@@ -15,7 +15,10 @@ import pytest
 
 import netspec
 from netspec.backend import Backend, FloatType, find_backend
+from netspec.compare.case import make_case
 from netspec.compare.tolerance import Reference, max_difference
+from netspec.compare.verify import ask
+from netspec.compare.worker import BackendProcessError, Worker
 from netspec.errors import BackendError
 from tests.conformance.command import environment, mutants, strict_json, verify
 
@@ -234,6 +237,21 @@ def test_a_process_that_dies(tmp_path: Path, spec: str, name: str, status: int) 
     found = run(tmp_path, spec, backends=("numpy", name))
     assert (found.returncode, found.stdout) == (3, "")
     assert found.stderr.splitlines() == [f"backend {name} failed:", f"its process ended with status {status}"]
+
+
+def test_a_process_that_dies_before_it_is_told_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = subprocess.Popen
+
+    def dead(command: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = start([sys.executable, "-c", "raise SystemExit(3)"], **options)
+        process.wait()
+        return process
+
+    case = make_case(netspec.loads(SPEC).graphs, False, "float64")
+    monkeypatch.setattr(subprocess, "Popen", dead)
+    with Worker(find_backend("numpy"), "float64") as worker:
+        with pytest.raises(BackendProcessError, match="backend numpy failed:\nits process ended with status 3"):
+            ask(worker, case, "float64")
 
 
 def test_an_exception_in_a_backend_names_it(tmp_path: Path, spec: str) -> None:
