@@ -64,9 +64,9 @@ def divisors(number: int) -> list[int]:
 
 
 def _channels_out(c: Context) -> int:
-    """Half the time a multiple of the channels that come in, so that groups and depthwise kernels have their turn."""
+    """Mostly a multiple of the channels that come in, so that groups and depthwise kernels have their turn."""
     multiple = c.size(1) * c.rng.choice((1, 1, 2))
-    return multiple if c.rng.random() < 0.5 and multiple <= 8 else c.rng.choice(SIZES)
+    return multiple if c.rng.random() < 0.65 and multiple <= 8 else c.rng.choice(SIZES)
 
 
 def _features_out(c: Context) -> int:
@@ -76,8 +76,9 @@ def _features_out(c: Context) -> int:
 
 
 def _groups(c: Context) -> Any:
+    """A divisor of the channels that come in and go out; mostly one above 1."""
     common = [each for each in divisors(c.size(1)) if c.fields.get("out_channels", each) % each == 0]
-    return c.rng.choice(common)
+    return c.rng.choice(common[1:] or common) if c.rng.random() < 0.7 else 1
 
 
 def _kernel(c: Context) -> Any:
@@ -89,6 +90,16 @@ def _kernel(c: Context) -> Any:
     return min(each) if c.rng.random() < 0.5 or len(each) == 1 else each
 
 
+def _output_padding(c: Context) -> Any:
+    """Below the stride, along each dimension; none beside `padding: same`."""
+    strides = c.fields.get("stride", 1)
+    if c.fields.get("padding") == "same":
+        return ABSENT
+    if isinstance(strides, int):
+        return c.rng.randrange(strides)
+    return [c.rng.randrange(stride) for stride in strides]
+
+
 # The fields that mean the same in every layer that has them.
 BY_NAME: Mapping[str, Maker] = {
     "out_channels": _channels_out,
@@ -97,11 +108,12 @@ BY_NAME: Mapping[str, Maker] = {
     "kernel_size": _kernel,
     "num_groups": lambda c: c.rng.choice(divisors(c.size(1))),
     "num_heads": lambda c: c.rng.choice(divisors(c.size(-1))),
-    "upscale_factor": lambda c: c.rng.choice([f for f in (1, 2, 3) if c.size(1) % f**2 == 0]),
-    "downscale_factor": lambda c: c.rng.choice([f for f in (1, 2, 3) if c.size(2) % f == 0]),
+    "output_padding": _output_padding,
+    "upscale_factor": lambda c: c.rng.choice([f for f in (2, 3) if c.size(1) % f**2 == 0] or [1]),
+    "downscale_factor": lambda c: c.rng.choice([f for f in (2, 3) if c.size(2) % f == c.size(3) % f == 0] or [1]),
     "eps": lambda c: c.rng.choice((0.1, 0.1, 0.01)),
     "p": lambda c: c.rng.choice((0.0, 0.3, 0.5)),
-    "stats_decay": lambda c: c.rng.choice((0.9, 0.5)),
+    "stats_decay": lambda c: c.rng.choice((0.75, 0.5)),
     "index": lambda c: c.rng.choice((0, -1, 1, -2)),
     "k": lambda c: c.rng.choice((1, 1, 2, 3)),
     "padding_idx": lambda c: c.rng.choice((0, 1)),
@@ -110,10 +122,10 @@ BY_NAME: Mapping[str, Maker] = {
 
 
 # A norm over one number, or over equal ones, is what eps makes of roundings: at 1e-5 they count 300 times.
-ODDS = {"eps": 0.95}
+ODDS = {"eps": 0.95, "groups": 0.7, "output_padding": 0.8}
 
 
-def draw_fields(layer: type[Layer], context: Context, own: Mapping[str, Maker], odds: float = 0.45) -> dict[str, Any]:
+def draw_fields(layer: type[Layer], context: Context, own: Mapping[str, Maker], odds: float = 0.55) -> dict[str, Any]:
     """A value for each field that is required, and for some of the others; into `context.fields`, in their order."""
     for name in written_fields(layer):
         info = layer.model_fields[name]
@@ -122,6 +134,8 @@ def draw_fields(layer: type[Layer], context: Context, own: Mapping[str, Maker], 
             continue
         maker = own.get(name) or BY_NAME.get(name)
         value = maker(context) if maker is not None else draw(info.annotation, info.metadata, context)
+        if maker is None and value == info.default:  # what a field says when it is left out proves nothing of it
+            value = draw(info.annotation, info.metadata, context)
         if not isinstance(value, Absent):
             context.fields[name] = value
     return context.fields

@@ -15,6 +15,7 @@ from netspec.fuzz.states import RECURRENT
 from netspec.graph.types import INTEGERS
 
 NORMAL = {"type": "normal", "std": 0.5}
+POOLING = {"padding": shapes.half_kernel}
 
 RECIPES: Mapping[str, Recipe] = {
     "linear": Recipe((2, 3, 4), strict=True, strict_rank=True),
@@ -24,8 +25,12 @@ RECIPES: Mapping[str, Recipe] = {
     "conv2d": Recipe((4,), strict=True, strict_rank=True),
     "conv_transpose2d": Recipe((4,), strict=True, strict_rank=True),
     "adaptive_avg_pool2d": Recipe((4,), strict=True, strict_rank=True, fields={"output_size": shapes.output_size}),
-    "max_pool2d": Recipe((4,), strict=True, strict_rank=True),
-    "avg_pool2d": Recipe((4,), strict=True, strict_rank=True),
+    "max_pool1d": Recipe((3,), fields=POOLING),
+    "max_pool2d": Recipe((4,), strict=True, strict_rank=True, fields=POOLING),
+    "max_pool3d": Recipe((5,), fields=POOLING),
+    "avg_pool1d": Recipe((3,), fields=POOLING),
+    "avg_pool2d": Recipe((4,), strict=True, strict_rank=True, fields=POOLING),
+    "avg_pool3d": Recipe((5,), fields=POOLING),
     "global_avg_pool": Recipe((3, 4, 5), strict=True, strict_rank=True),
     "batch_norm": Recipe((2, 3, 4, 5), strict=True, strict_rank=True),
     "layer_norm": Recipe((2, 3, 4), fields={"dim": shapes.trailing}),
@@ -37,7 +42,7 @@ RECIPES: Mapping[str, Recipe] = {
             "mask": shapes.scores("bool"),
             "bias": shapes.scores("float"),
         },
-        fields={"causal_offset": lambda c: c.rng.choice((0, 1, -1)), "scale": lambda c: 0.5},
+        fields={"causal_offset": lambda c: c.rng.choice((0, 1, -1)), "scale": lambda c: c.rng.choice((ABSENT, 0.5))},
     ),
     "add": Recipe(several=shapes.broadcasting),
     "mul": Recipe(several=shapes.broadcasting),
@@ -72,6 +77,9 @@ RECIPES: Mapping[str, Recipe] = {
     "prod": Recipe(domain="positive", fields={"dim": shapes.known_axis}),
     "compare": Recipe(fields={"value": lambda c: c.rng.choice((0.0, 0.5))}),
     "where": Recipe(dtypes=("bool",), inputs={"x": shapes.like_first, "other": shapes.like_first}),
+    "norm": Recipe(fields={"p": lambda c: c.rng.choice((1, 2, "inf"))}),
+    "pad": Recipe(fields={"pad": shapes.pads, "mode": lambda c: c.fields.get("mode", ABSENT)}),
+    "rms_norm": Recipe(fields={"dim": shapes.trailing}),
     "glu": Recipe(fields={"dim": shapes.even_axis}),
     "group_norm": Recipe((2, 3, 4), strict=True),
     "instance_norm": Recipe((3, 4, 5), strict=True),
@@ -94,7 +102,16 @@ RECIPES: Mapping[str, Recipe] = {
     "pixel_shuffle": Recipe((4,), channels=(4, 8, 12, 18)),  # with one channel out, their order shows nowhere
     "pixel_unshuffle": Recipe((4,)),
     "channel_shuffle": Recipe((4,), channels=(4, 6, 8)),
-    "interpolate": Recipe((3, 4), fields={"size": shapes.output_size, "scale_factor": lambda c: ABSENT}),
+    "interpolate": Recipe(
+        (3, 4),
+        fields={
+            "size": shapes.interpolated,
+            "scale_factor": lambda c: c.fields.get("scale_factor", ABSENT),
+            "mode": lambda c: c.rng.choice(("nearest", "nearest_exact", "linear", "cubic")),
+            "coords": lambda c: ABSENT if "nearest" in c.fields["mode"] else c.rng.choice(shapes.COORDS),
+            "a": lambda c: c.rng.choice((ABSENT, -0.5)) if c.fields["mode"] == "cubic" else ABSENT,
+        },
+    ),
 }
 # Layers that are not generated, each with the reason.
 NOT_GENERATED: Mapping[str, str] = {}

@@ -10,6 +10,8 @@ from netspec.fuzz.fields import ABSENT, SIZES, Context, divisors
 from netspec.fuzz.recipe import Partner
 
 SMALL_OUTPUTS = (1, 1, 2, 3, 5)
+COORDS = ("half_pixel", "align_corners", "asymmetric")
+PAD_MODES = ("constant", "reflect", "edge", "wrap", "symmetric")
 
 
 def same(c: Context) -> list[Held]:
@@ -181,6 +183,32 @@ def all_axes(c: Context) -> list[int]:
 def output_size(c: Context) -> Any:
     sizes = [c.rng.choice(SMALL_OUTPUTS) for _ in range(c.rank - 2)]
     return sizes[0] if len(sizes) == 1 or c.rng.random() < 0.5 else sizes
+
+
+def interpolated(c: Context) -> Any:
+    """New sizes, or factors in their place."""
+    if c.rng.random() < 0.7:
+        return output_size(c)
+    c.fields["scale_factor"] = c.rng.choice((2, 1.5, 0.7, 3))
+    return ABSENT
+
+
+def half_kernel(c: Context) -> Any:
+    """Padding of at most half of the kernel, half the time."""
+    kernel = c.fields["kernel_size"]
+    if c.rng.random() < 0.5:
+        return ABSENT
+    return c.rng.randint(0, kernel // 2) if isinstance(kernel, int) else [c.rng.randint(0, k // 2) for k in kernel]
+
+
+def pads(c: Context) -> list[int]:
+    """Pads of one or two of the last dimensions, that the mode allows; the mode goes to the fields."""
+    mode = c.fields["mode"] = c.rng.choice(PAD_MODES)
+    drawn: list[int] = []
+    for axis in range(-1, -1 - c.rng.randint(1, min(c.rank, 2)), -1):
+        most = min(3, c.size(axis, 3) - (mode == "reflect"))
+        drawn += [c.rng.randint(-1 if mode == "constant" else 0, most) for _ in range(2)]
+    return drawn
 
 
 def known_axis(c: Context) -> int:

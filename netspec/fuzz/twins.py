@@ -149,17 +149,19 @@ def groups_that_do_not_divide(data: Data, rng: random.Random) -> bool:
 
 
 def kernel_above_the_input(data: Data, rng: random.Random) -> bool:
-    """No input is as large as this kernel, and its padding is a number or none."""
-    found = [entry for entry in _plain(data) if entry["type"] in ("conv2d", "max_pool2d", "avg_pool2d")]
-    defaults = data.get("defaults", {})
-    found = [entry for entry in found if type(entry.get("padding", 0)) is int and entry["type"] not in defaults]
-    entry = _chosen(rng, [e for e in found if data["inputs"].get(e.get("from"), {}).get("shape", ["x"])[-1] != "x"])
-    if entry is None:
+    """The last dimension is shorter than the kernel, which only padding or `ceil_mode` could make up for."""
+    found: list[tuple[Data, int]] = []
+    for entry in _plain(data):
+        plain = type(entry.get("padding", 0)) is int and not entry.get("ceil_mode")
+        read = entry.get("from")
+        shape = data["inputs"].get(read, {}).get("shape", []) if isinstance(read, str) else []
+        known = plain and entry["type"] not in data.get("defaults", {}) and shape and isinstance(shape[-1], int)
+        if known and entry["type"].startswith(("conv1d", "conv2d", "conv3d", "max_pool", "avg_pool")):
+            found.append((entry, shape[-1] + 2 * int(entry.get("padding", 0)) + 1))
+    if not found:
         return False
-    size = data["inputs"][entry["from"]]["shape"][-1]
-    if not isinstance(size, int) or entry.get("ceil_mode"):
-        return False
-    entry["kernel_size"] = size + 2 * int(entry.get("padding", 0)) + 1
+    entry, kernel = rng.choice(found)
+    entry["kernel_size"] = kernel
     return True
 
 

@@ -249,9 +249,9 @@ def test_a_process_that_dies_before_it_is_told_anything(monkeypatch: pytest.Monk
 
     case = make_case(netspec.loads(SPEC).graphs, False, "float64")
     monkeypatch.setattr(subprocess, "Popen", dead)
-    with Worker(find_backend("numpy"), "float64") as worker:
-        with pytest.raises(BackendProcessError, match="backend numpy failed:\nits process ended with status 3"):
-            ask(worker, case, "float64")
+    refusal = pytest.raises(BackendProcessError, match="backend numpy failed:\nits process ended with status 3")
+    with Worker(find_backend("numpy"), "float64") as worker, refusal:
+        ask(worker, case, "float64")
 
 
 def test_an_exception_in_a_backend_names_it(tmp_path: Path, spec: str) -> None:
