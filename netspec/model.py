@@ -232,7 +232,8 @@ class InputCheck:
                     f"input {name}: expected {format_shape(type.shape)}{known}, got {format_shape(shapes[name])}"
                 )
             if name in self._bounds:
-                check_indices(name, to_numpy(arrays[name]), int(evaluate(self._bounds[name], symbols)))
+                bound = min(evaluate(bound, symbols) for bound in self._bounds[name])
+                check_indices(name, to_numpy(arrays[name]), bound)
         for requirement in self._requirements:
             size = int(evaluate(requirement.size, symbols))
             if size < requirement.at_least:

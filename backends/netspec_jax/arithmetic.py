@@ -1,8 +1,9 @@
-"""Powers, products, cumulative sums, types and random numbers on JAX."""
+"""Powers, products, extremes, cumulative sums, types and random numbers on JAX."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -31,13 +32,37 @@ def argmax(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
     return jnp.argmax(x, axes[0], keepdims=keepdims)
 
 
+def extreme(reduce: Callable[..., Any]) -> Callable[..., Any]:
+    """jnp.max or jnp.min, whose gradient compares x with what was found in it.
+
+    XLA may compute x twice, in two fused loops and with other roundings: then nothing in the second is equal to the
+    largest of the first, and the gradient is 0 / 0. Seen without LLVM's optimiser; behind a barrier x is computed once.
+    """
+
+    @partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+    def reduced(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+        return reduce(x, axes, keepdims=keepdims)
+
+    @reduced.defjvp
+    def _(axes: tuple[int, ...], keepdims: bool, primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+        x = jax.lax.optimization_barrier(primals[0])
+        found = reduced(x, axes, True)
+        equal = x == found
+        tangent = jnp.where(equal, tangents[0], 0).sum(axes, keepdims=True) / equal.sum(axes, keepdims=True)
+        dropped = () if keepdims else axes
+        return jnp.squeeze(found, dropped), jnp.squeeze(tangent.astype(x.dtype), dropped)
+
+    return lambda x, *, axes, keepdims: reduced(x, axes, keepdims)
+
+
 ARITHMETIC: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Pow: power,
     ops.Cast: cast,
     ops.Widen: lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)),
     ops.Narrow: lambda x, like: x.astype(like.dtype),
     ops.Prod: lambda x, *, axes, keepdims: jnp.prod(x, axes, keepdims=keepdims),
-    ops.Min: lambda x, *, axes, keepdims: jnp.min(x, axes, keepdims=keepdims),
+    ops.Max: extreme(jnp.max),
+    ops.Min: extreme(jnp.min),
     ops.ArgMax: argmax,
     ops.Cumsum: lambda x, *, axis: jnp.cumsum(x, axis),
     # `key` is bound by the pass, as that of bernoulli.

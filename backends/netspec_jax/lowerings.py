@@ -135,7 +135,6 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.AdaptiveMaxPool: adaptive_max_pool,
     ops.Sum: lambda x, *, axes, keepdims: jnp.sum(x, axes, keepdims=keepdims),
     ops.Mean: lambda x, *, axes, keepdims: jnp.mean(x, axes, keepdims=keepdims),
-    ops.Max: lambda x, *, axes, keepdims: jnp.max(x, axes, keepdims=keepdims),
     ops.ElementCount: element_count,
     ops.NumberLike: lambda x, *, value: jnp.asarray(value, x.dtype),
     ops.Positions: lambda x, *, axis: jnp.arange(x.shape[axis]),

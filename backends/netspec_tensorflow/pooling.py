@@ -13,7 +13,7 @@ from netspec.graph.ops.pooling import bins, borders
 from netspec.graph.ops.products import Pairs
 from netspec.passes.layouts import to_canonical, to_last
 from netspec_tensorflow.convolution import padded
-from netspec_tensorflow.volumes import as_images, as_volumes, sizes_of
+from netspec_tensorflow.volumes import as_images, as_volumes, sizes_of, with_channels
 
 
 def max_pool(
@@ -128,10 +128,9 @@ def _volumes(pool: Callable[..., tf.Tensor], x: tf.Tensor, **window: tuple[Any, 
     )
     if all(pair == (0, 0) for pair in along["padding"]) and along["kernel_size"] == along["stride"] == (1, 1):
         return y
-    _, height, width = sizes_of(y)
-    rows = tf.reshape(y, (-1, sizes_of(y)[0], height * width, y.shape[-1]))
-    y = pool(rows, channels_last=True, **along)
-    return tf.reshape(y, (-1, sizes_of(y)[0], height, width, y.shape[-1]))
+    depth, height, width, channels = with_channels(y)
+    y = pool(tf.reshape(y, (-1, depth, height * width, channels)), channels_last=True, **along)
+    return tf.reshape(y, (-1, sizes_of(y)[0], height, width, channels))
 
 
 def _channels_first(pool: Callable[..., tf.Tensor], x: tf.Tensor, **window: Any) -> tf.Tensor:

@@ -16,18 +16,23 @@ from netspec.graph.ops.products import window_size
 
 def sizes_of(x: tf.Tensor) -> list[Any]:
     """The spatial sizes of x, channels last: numbers, or tensors where only the call knows them."""
+    return with_channels(x)[:-1]
+
+
+def with_channels(x: tf.Tensor) -> list[Any]:
+    """The spatial sizes of x and its channels."""
     sizes = tf.shape(x)
-    return [sizes[axis] if size is None else size for axis, size in enumerate(x.shape)][1:-1]
+    return [sizes[axis] if size is None else size for axis, size in enumerate(x.shape)][1:]
 
 
 def as_images(x: tf.Tensor) -> tf.Tensor:
     """`[batch, depth, height, width, channels]` as `[batch * depth, height, width, channels]`."""
-    return tf.reshape(x, (-1, *sizes_of(x)[1:], x.shape[-1]))
+    return tf.reshape(x, (-1, *with_channels(x)[1:]))
 
 
 def as_volumes(images: tf.Tensor, depth: Any) -> tf.Tensor:
     """The images back as slices of `depth`."""
-    return tf.reshape(images, (-1, depth, *sizes_of(images), images.shape[-1]))
+    return tf.reshape(images, (-1, depth, *with_channels(images)))
 
 
 def convolve_slices(
@@ -54,7 +59,7 @@ def transpose_slices(
     parts = []
     for tap in range(taps):
         part = as_volumes(transposed(images, weight[tap]), depth)
-        *_, height, width, channels = (*sizes_of(part), part.shape[-1])
+        *_, height, width, channels = with_channels(part)
         spread = tf.pad(tf.expand_dims(part, 2), ((0, 0), (0, 0), (0, stride - 1), (0, 0), (0, 0), (0, 0)))
         spread = tf.reshape(spread, (-1, depth * stride, height, width, channels))[:, : (depth - 1) * stride + 1]
         before = tap * dilation

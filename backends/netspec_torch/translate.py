@@ -116,12 +116,13 @@ def _left_out(graph: Graph, arguments: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for entry in graph.inputs:
         if entry.default is not None:
-            shape = ", ".join(re.sub(r"[A-Za-z_]\w*", lambda m: sizes[m[0]], str(size)) for size in entry.value.shape)
+            each = [re.sub(r"[A-Za-z_]\w*", lambda m: sizes[m[0]], str(size)) for size in entry.value.shape]
+            shape = "".join(f"{size}, " for size in each).strip()
             dtype = f"torch.{entry.value.type.dtype}"
             if entry.value.type.dtype == "float":
                 dtype = [*floats, "torch.get_default_dtype()"][0]
             device = f", device={arguments[given[0].name]}.device" if given else ""
-            found[arguments[entry.name]] = f"torch.full(({shape},), {entry.default!r}, dtype={dtype}{device})"
+            found[arguments[entry.name]] = f"torch.full(({shape}), {entry.default!r}, dtype={dtype}{device})"
     return found
 
 

@@ -1,14 +1,13 @@
-"""Which integer inputs hold indices, and below which size their values must stay."""
+"""Which integer inputs hold indices, and below which sizes their values must stay."""
 
 from __future__ import annotations
 
-from netspec.graph.dims import Size
 from netspec.graph.graph import Graph
-from netspec.graph.indices import read_as_indices
+from netspec.graph.indices import Bounds, read_as_indices
 
 
-def index_bounds(graph: Graph) -> dict[str, Size]:
-    """For each input whose values are read as indices: the smallest bound of all the operations that read it.
+def index_bounds(graph: Graph) -> dict[str, Bounds]:
+    """For each input whose values are read as indices: the smallest bounds of all the operations that read it.
 
     Followed through primitives that only move elements. An input that is never read as an index is absent.
     """

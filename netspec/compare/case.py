@@ -87,22 +87,23 @@ def evaluate_reference(case: Case, dtype: FloatType) -> Reference:
     unit = UNIT_ROUNDOFF if dtype == "float64" else UNIT_ROUNDOFFS[dtype]
     backend = reference_backend()
     backend.check(case.graphs)
-    exact = backend.compile(case.graphs, case.weights, "float64").evaluate(case.inputs, *_asked(case))
+    model = backend.compile(case.graphs, case.weights, "float64")
+    exact = model.evaluate(case.inputs, case.cotangents or None, case.training)
     return reference(case.graph, case.sizes, exact, lambda: rounded(case, unit), dtype)
 
 
 def rounded(case: Case, unit: float = UNIT_ROUNDOFF) -> Iterator[Evaluation]:
-    """The same pass, 8 times, with a random rounding of size `unit` in inputs, weights and every number computed."""
+    """The same pass, 8 times, with a random rounding of size `unit` in all that is given and every number computed.
+
+    In cotangents too: a bias at the end has their sum as its gradient, in which each of them is added with a rounding.
+    """
     backend = cast(ReferenceBackend, reference_backend())
     for draw in range(DRAWS):
         inputs = {name: _shaken(f"input:{name}", array, draw, unit) for name, array in case.inputs.items()}
         weights = {path: _shaken(path, array, draw, unit) for path, array in case.weights.items()}
+        cotangents = {name: _shaken(f"cotangent:{name}", each, draw, unit) for name, each in case.cotangents.items()}
         model = backend.rounding(draw, unit).compile(case.graphs, weights, "float64")
-        yield model.evaluate(inputs, *_asked(case))
-
-
-def _asked(case: Case) -> tuple[Arrays | None, bool]:
-    return case.cotangents or None, case.training
+        yield model.evaluate(inputs, cotangents or None, case.training)
 
 
 def _shaken(name: str, array: Any, draw: int, unit: float) -> Any:

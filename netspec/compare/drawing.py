@@ -11,7 +11,7 @@ import numpy as np
 
 from netspec.analysis.index_bounds import index_bounds
 from netspec.errors import InputError, NetspecError, nearest
-from netspec.graph.dims import Size, evaluate
+from netspec.graph.dims import evaluate
 from netspec.graph.folding import Computed
 from netspec.graph.graph import Graph, Param
 from netspec.graph.ops import Bernoulli, Op, Uniform
@@ -59,14 +59,15 @@ def draw_inputs(graph: Graph, sizes: Mapping[str, int], noise: Mapping[str, Op])
     what only training runs, is 0.
     """
     read = {value for node in graph.nodes for value in node.inputs} | {output.value for output in graph.outputs}
-    bounds = dict.fromkeys((entry.name for entry in graph.inputs if entry.value not in read), 1) | index_bounds(graph)
+    bounds = {entry.name: 1 for entry in graph.inputs if entry.value not in read}
+    bounds |= {name: min(evaluate(size, sizes) for size in each) for name, each in index_bounds(graph).items()}
     return {
         entry.name: _draw(entry.name, entry.value.type, sizes, bounds.get(entry.name), noise.get(entry.name))
         for entry in graph.inputs
     }
 
 
-def _draw(name: str, type: TensorType, sizes: Mapping[str, int], bound: Size | None, random: Op | None) -> Any:
+def _draw(name: str, type: TensorType, sizes: Mapping[str, int], bound: int | None, random: Op | None) -> Any:
     shape = tuple(evaluate(size, sizes) for size in type.shape)
     path = f"input:{name}"
     if random is not None:
@@ -77,7 +78,7 @@ def _draw(name: str, type: TensorType, sizes: Mapping[str, int], bound: Size | N
         return draw_mask(SEED, path, 0.5, shape)
     if bound is None:
         raise NetspecError(f"input {name}: nothing bounds its integers, so none can be drawn: give it with --data")
-    return draw_integers(SEED, path, evaluate(bound, sizes), shape).astype(type.dtype)
+    return draw_integers(SEED, path, bound, shape).astype(type.dtype)
 
 
 def _draw_noise(random: Op, path: str, shape: tuple[int, ...]) -> Any:

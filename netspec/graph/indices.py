@@ -9,21 +9,24 @@ from netspec.graph.dims import Size, bounds, compare
 from netspec.graph.graph import Body, Call, Node, Origin, Requirement, Value, all_primitives, primitives
 from netspec.graph.ops import Control, Op, Scan, While
 
+# Below all of them an index must stay: of two, as a size of the call and a number, neither is known to be smaller.
+Bounds = tuple[Size, ...]
 
-def read_as_indices(nodes: Iterable[Node | Call]) -> dict[Value, Size]:
-    """For each value that is read as an index: the smallest bound of all that read it.
+
+def read_as_indices(nodes: Iterable[Node | Call]) -> dict[Value, Bounds]:
+    """For each value that is read as an index: the smallest bounds of all that read it.
 
     Followed backwards through primitives that only move elements, and through the bodies of control flow.
     """
-    found: dict[Value, Size] = {}
+    found: dict[Value, Bounds] = {}
     _follow(nodes, found)
     return found
 
 
-def _follow(nodes: Iterable[Node | Call], found: dict[Value, Size]) -> None:
+def _follow(nodes: Iterable[Node | Call], found: dict[Value, Bounds]) -> None:
     for node in reversed(list(primitives(nodes))):
         for position, bound in node.op.index_bounds(tuple(value.type for value in node.inputs)).items():
-            _lower(found, node.inputs[position], bound)
+            _lower(found, node.inputs[position], (bound,))
         if isinstance(node.op, Control):
             for part, first in node.op.forward_parts():
                 _follow_part(node, part, first, found)
@@ -32,18 +35,18 @@ def _follow(nodes: Iterable[Node | Call], found: dict[Value, Size]) -> None:
                 _lower(found, node.inputs[position], found[node.outputs[0]])
 
 
-def _follow_part(node: Node, part: Body, first: int, found: dict[Value, Size]) -> None:
+def _follow_part(node: Node, part: Body, first: int, found: dict[Value, Bounds]) -> None:
     for inside, value in zip(part.outputs, node.outputs, strict=True):
         if value in found:
             _lower(found, inside, found[value])
     carried = _carried(node.op, part)
     while True:  # what one turn reads as an index, the turn before gives: a bound wanders at most through all of them
         _follow(part.nodes, found)
-        wanted = [(value, found[inside]) for inside, value in carried if inside in found]
-        if all(value in found and not compare(bound, "<", found[value]) for value, bound in wanted):
+        before = [found.get(value) for _, value in carried]
+        for inside, value in carried:
+            _lower(found, value, found.get(inside, ()))
+        if before == [found.get(value) for _, value in carried]:
             break
-        for value, bound in wanted:
-            _lower(found, value, bound)
     for inside, value in zip(part.inputs, node.inputs[first:], strict=True):
         if inside in found:
             _lower(found, value, found[inside])
@@ -70,10 +73,11 @@ def index_requirements(nodes: Iterable[Node | Call]) -> Iterator[Requirement]:
         if ends is None or value not in found:
             continue
         assert value.origin is not None
-        for low, high in (ends, ends[::-1]):  # a range may run downwards
-            yield from _require(low, 0, f"{low} is read as an index, which is from 0 up", value.origin)
-            message = f"{high} is read as an index, which is below {found[value]}"
-            yield from _require(found[value] - high, 1, message, value.origin)
+        for end in ends:  # a range may run downwards
+            yield from _require(end, 0, f"{end} is read as an index, which is from 0 up", value.origin)
+            for bound in found[value]:
+                message = f"{end} is read as an index, which is below {bound}"
+                yield from _require(bound - end, 1, message, value.origin)
 
 
 def _require(size: Size, at_least: int, message: str, origin: Origin) -> Iterator[Requirement]:
@@ -84,7 +88,9 @@ def _require(size: Size, at_least: int, message: str, origin: Origin) -> Iterato
         yield Requirement(size, at_least, message, origin)
 
 
-def _lower(found: dict[Value, Size], value: Value, bound: Size) -> None:
-    present = found.get(value)
-    if present is None or compare(bound, "<", present):
-        found[value] = bound
+def _lower(found: dict[Value, Bounds], value: Value, bounds: Bounds) -> None:
+    """Note more bounds of a value, but for those that follow from others."""
+    for bound in bounds:
+        present = found.get(value, ())
+        if not any(compare(each, "<=", bound) for each in present):
+            found[value] = (*(each for each in present if not compare(bound, "<=", each)), bound)

@@ -274,7 +274,7 @@ class Softmax(Layer):
     dim: Axis = -1
 
     def expand(self, b: Builder, x: Value) -> Value:
-        e = b.exp(x - b.stop_gradient(b.max(x, self.dim, keepdims=True)))
+        e = b.exp(x - b.max(b.stop_gradient(x), self.dim, keepdims=True))
         return e / b.sum(e, self.dim, keepdims=True)
 
 
@@ -285,7 +285,7 @@ class LogSoftmax(Layer):
     dim: Axis = -1
 
     def expand(self, b: Builder, x: Value) -> Value:
-        below = x - b.stop_gradient(b.max(x, self.dim, keepdims=True))
+        below = x - b.max(b.stop_gradient(x), self.dim, keepdims=True)
         return below - b.log(b.sum(b.exp(below), self.dim, keepdims=True))
 
 

@@ -131,9 +131,9 @@ def _softmax(b: Builder, scores: Value, kept: Value | None) -> Value:
     times the 0 that flows back is NaN.
     """
     if kept is None:
-        e = b.exp(scores - b.stop_gradient(b.max(scores, -1, keepdims=True)))
+        e = b.exp(scores - b.max(b.stop_gradient(scores), -1, keepdims=True))
         return e / b.sum(e, -1, keepdims=True)
-    largest = b.stop_gradient(b.max(b.where(kept, scores, -math.inf), -1, keepdims=True))
+    largest = b.max(b.where(kept, b.stop_gradient(scores), -math.inf), -1, keepdims=True)
     e = b.where(kept, b.exp(b.where(kept, scores - largest, 0.0)), 0.0)
     total = b.sum(e, -1, keepdims=True)
     return e / b.where(b.greater(total, 0.0), total, 1.0)

@@ -119,7 +119,7 @@ class LogSumExp(_Reduction):
 
     def expand(self, b: Builder, x: Value) -> Value:
         axes = axes_of(self.dim, x)
-        largest = b.stop_gradient(b.max(x, axes, keepdims=True))
+        largest = b.max(b.stop_gradient(x), axes, keepdims=True)
         shift = b.where(b.equal(b.abs(largest), math.inf), 0.0, largest)
         total = b.sum(b.exp(x - shift), axes, self.keepdim)
         nothing = b.equal(total, 0.0)

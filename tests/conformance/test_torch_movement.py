@@ -216,7 +216,7 @@ def test_an_index_is_followed_through_what_moves_it() -> None:
     ]
     inputs = "words: {shape: [batch, 4], dtype: int64}, places: {shape: [batch], dtype: int64}"
     spec = loads(f"{{netspec: 1, inputs: {{{inputs}}}, layers: [{', '.join(layers)}]}}")
-    assert index_bounds(spec.inference) == {"words": 5, "places": 3}
+    assert index_bounds(spec.inference) == {"words": (5,), "places": (3,)}
 
 
 def test_what_pad_adds_must_be_in_range_too() -> None:

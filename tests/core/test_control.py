@@ -73,7 +73,7 @@ def test_the_most_expensive_branch_is_what_branches_cost() -> None:
 
 def test_an_integer_chooses_among_as_many_branches_as_there_are() -> None:
     text = HEAD + ROUTE.replace("cond: flag", "cond: which") + "      - {type: linear, out_features: 3}\n"
-    assert index_bounds(graph(text)) == {"which": 3}
+    assert index_bounds(graph(text)) == {"which": (3,)}
     (node,) = graph(text).nodes
     assert isinstance(node, Node) and isinstance(node.op, Cond) and len(node.op.branches) == 3
     model = netspec.build(spec(text), "numpy")

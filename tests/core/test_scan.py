@@ -71,7 +71,7 @@ def test_every_step_costs() -> None:
 
 
 def test_indices_are_bounded_through_the_body() -> None:
-    assert index_bounds(graph(TEXT)) == {"words": 11}
+    assert index_bounds(graph(TEXT)) == {"words": (11,)}
 
 
 def test_a_group_is_scanned_too_and_dim_may_count_from_the_end() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import netspec
+from netspec.analysis.index_bounds import index_bounds
 from netspec.errors import NetspecError
 from netspec.fuzz.generator import generate
 from netspec.fuzz.references import entries
@@ -65,3 +67,52 @@ def test_a_kernel_above_its_volume_pools_on_torch() -> None:
     layer = "{name: y, type: avg_pool3d, kernel_size: [3, 1, 2], ceil_mode: true, from: x}"
     spec = spec_of("x: {shape: [batch, 2, time, 4, 5]}", layer)
     assert netspec.verify(spec, ["torch"], dtype="float64", dims={"time": 2}).agree
+
+
+def test_an_index_stays_below_all_that_it_is_read_by() -> None:
+    """Lengths of a sequence that are words too: those above the sequence were let through, and ONNX Runtime refused."""
+    inputs = "x: {shape: [batch, time, 6]}, n: {shape: [batch], dtype: int64}"
+    layers = "{name: h, type: rnn, hidden_size: 7, from: {x: x, lengths: n}}, {name: m, type: mean, from: h}, "
+    layers += "{name: w, type: embedding, num_embeddings: 4, embedding_dim: 2, from: n}, "
+    layers += "{name: y, type: formula, from: [m, w], expr: m + w}"
+    spec = spec_of(inputs, layers)
+    assert set(map(str, index_bounds(spec.inference)["n"])) == {"time + 1", "4"}
+    for time, largest in ((2, 2), (9, 3)):
+        model, x = netspec.build(spec, "numpy", dtype="float32"), np.ones((2, time, 6), np.float32)
+        model(x, np.array([0, largest]))
+        with pytest.raises(NetspecError, match=f"indices must be from 0 to {largest}, got {largest + 1}"):
+            model(x, np.array([0, largest + 1]))
+
+
+@pytest.mark.parametrize("layer", ["max", "min", "global_max_pool"])
+def test_the_largest_of_what_xla_computes_twice_has_a_gradient(layer: str) -> None:
+    """It was NaN: in a second loop, with other roundings, no number was the largest one of the first."""
+    shape = "[batch, 1, 3]" if layer == "global_max_pool" else "[batch, 1]"
+    layers = f"{{name: b, type: batch_norm, eps: 0.1, init: {{bias: ones}}, from: x}}, {{name: y, type: {layer}}}"
+    assert netspec.verify(spec_of(f"x: {{shape: {shape}}}", layers), ["jax"], dtype="float64", dims={"batch": 5}).agree
+
+
+def test_a_sum_of_cotangents_that_cancel_is_judged_by_them() -> None:
+    """The gradient of a bias was 2e-5 off on TensorFlow and JAX alike, 7 times what was allowed."""
+    layer = "{name: conv_transpose2d_31, type: conv_transpose2d, out_channels: 2, kernel_size: 3, stride: [2, 5], "
+    layer += "output_padding: [0, 2], dilation: [4, 1], from: x4}"
+    inputs, outputs = "{x4: {shape: [batch, 1, 5, 3]}}", "{o7: conv_transpose2d_31}"
+    spec = loads(f"{{netspec: 1, inputs: {inputs}, layers: [{layer}], outputs: {outputs}}}")
+    assert netspec.verify(spec, ["tensorflow", "jax"], dims={"batch": 5}).agree
+
+
+@pytest.mark.parametrize(
+    "layer", ["max_pool3d, kernel_size: 1", "avg_pool3d, kernel_size: [2, 1, 3]", "adaptive_max_pool3d, output_size: 2"]
+)
+def test_volumes_of_any_number_of_channels_pool_on_tensorflow(layer: str) -> None:
+    """Channels that only the call knows were no number to reshape to."""
+    layers = f"{{name: t, type: transpose, dim0: 1, dim1: 0, from: x}}, {{name: y, type: {layer}}}"
+    spec = spec_of("x: {shape: [batch, 1, 4, 2, 5]}", layers)
+    assert netspec.verify(spec, ["tensorflow"], dims={"batch": 3}).agree
+
+
+def test_a_number_as_an_input_with_a_default() -> None:
+    """torch's program for it was no Python: the default of shape [] was written (,)."""
+    inputs = "x: {shape: [batch, 3]}, f: {shape: [], dtype: bool, default: true}, s: {shape: [], default: 0.5}"
+    spec = spec_of(inputs, "{name: y, type: formula, from: [x, f, s], expr: 'where(f, x * s, x)'}")
+    assert np.array_equal(netspec.build(spec, "torch")(np.ones((2, 3), np.float32)).numpy(), np.full((2, 3), 0.5))
