@@ -55,12 +55,32 @@ def extreme(reduce: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x, *, axes, keepdims: reduced(x, axes, keepdims)
 
 
+def extreme_of_two(choose: Callable[[Any, Any], Any], before: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """jnp.maximum or jnp.minimum, whose gradient compares each of the two with what was chosen: see `extreme`.
+
+    Here they are compared with each other, by `before`. Of two equals each gets half.
+    """
+
+    @jax.custom_jvp
+    def chosen(a: Any, b: Any) -> Any:
+        return choose(a, b)
+
+    @chosen.defjvp
+    def _(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
+        (a, b), (da, db) = primals, tangents
+        return chosen(a, b), jnp.where(before(a, b), da, jnp.where(a == b, (da + db) / 2, db))
+
+    return chosen
+
+
 ARITHMETIC: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Pow: power,
     ops.Cast: cast,
     ops.Widen: lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)),
     ops.Narrow: lambda x, like: x.astype(like.dtype),
     ops.Prod: lambda x, *, axes, keepdims: jnp.prod(x, axes, keepdims=keepdims),
+    ops.Maximum: extreme_of_two(jnp.maximum, jnp.greater),
+    ops.Minimum: extreme_of_two(jnp.minimum, jnp.less),
     ops.Max: extreme(jnp.max),
     ops.Min: extreme(jnp.min),
     ops.ArgMax: argmax,

@@ -131,14 +131,25 @@ def _exceeds(kernel: Sequence[int], sizes: Sequence[int]) -> bool:
 
 
 def _native(x: Any, weight: Any, window: Window, groups: int = 1) -> Any:
-    """lax.conv_general_dilated, for any number of spatial dimensions."""
+    """lax.conv_general_dilated, for any number of spatial dimensions; with more padding in front than it can be given.
+
+    XLA reads beyond x in float32 on a CPU (jaxlib 0.10) where it is given padding that is negative in front and
+    positive behind. That is asked of it where a transposed convolution is cut off in front, and in the gradient of
+    a convolution with padding of the kernel's size or more: there x is cut off, or padded, beforehand.
+    """
+    reach = [window_size(k, d) - 1 for k, d in zip(weight.shape[:-2], window.dilation, strict=True)]
+    before = [
+        (begin, end) if begin < 0 else (max(begin - most, 0), 0)
+        for (begin, end), most in zip(window.padding, reach, strict=True)
+    ]
+    left = [(begin - first, end - last) for (begin, end), (first, last) in zip(window.padding, before, strict=True)]
     spatial = "DHW"[-len(window.stride) :]
     layout = (f"N{spatial}C", f"{spatial}IO", f"N{spatial}C")
     return lax.conv_general_dilated(
-        x,
+        pad(x, tuple(before), 0.0),
         weight,
         window.stride,
-        window.padding,
+        left,
         rhs_dilation=window.dilation,
         dimension_numbers=layout,
         feature_group_count=groups,

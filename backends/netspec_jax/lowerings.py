@@ -113,8 +113,6 @@ LOWERINGS: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Sub: repeating(jnp.subtract),
     ops.Mul: repeating(jnp.multiply),
     ops.Div: jnp.divide,
-    ops.Maximum: jnp.maximum,
-    ops.Minimum: jnp.minimum,
     ops.Greater: jnp.greater,
     ops.Equal: jnp.equal,
     ops.And: jnp.logical_and,

@@ -62,14 +62,14 @@ def max_pool(call: Call, x: Tensor) -> Any:
 
 
 def avg_pool(call: Call, x: Tensor) -> Any:
-    """As max_pool, but that F.avg_pool3d refuses a kernel above the padded input."""
+    """As max_pool, but that F.avg_pool3d refuses a kernel above the size of x."""
     layer = call.layer
     assert isinstance(layer, AvgPooling)
     if not layer.ceil_mode:
         return NotImplemented
     kernel, stride, padding = layer.window()
-    room = zip(call.inputs[0].shape[2:], kernel, padding, strict=True)
-    if layer.spatial == 3 and not all(isinstance(size, int) and size + sum(pads) >= k for size, k, pads in room):
+    room = zip(call.inputs[0].shape[2:], kernel, strict=True)
+    if layer.spatial == 3 and not all(isinstance(size, int) and size >= k for size, k in room):
         return NotImplemented
     pool = AVERAGE_POOLS[layer.spatial]
     return pool(x, kernel, stride, [side for side, _ in padding], True, layer.count_include_pad)

@@ -27,12 +27,32 @@ _TRANSPOSED_CONVOLUTIONS = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d
 
 
 def average_pool_of_volumes(x: Tensor, *window: Any) -> Tensor:
-    """F.avg_pool3d, which has no kernel of 16 bits on the CPU: there the means are taken in float32."""
+    """F.avg_pool3d, which has no kernel of 16 bits on the CPU: there the means are taken in float32.
+
+    It also refuses a kernel above the size of x, however much padding there is: then the padding becomes a part of x.
+    """
     if has_torch_function_unary(x):
         return handle_torch_function(average_pool_of_volumes, (x,), x, *window)
-    if x.element_size() > 2 or x.device.type != "cpu":
-        return F.avg_pool3d(x, *window)
-    return F.avg_pool3d(x.float(), *window).to(x.dtype)
+    wide = x.element_size() > 2 or x.device.type != "cpu"
+    y = x if wide else x.float()
+    kernel = window[0]
+    if any(size < k for size, k in zip(x.shape[2:], kernel, strict=True)):
+        return _average_of_padded(y, *window).to(x.dtype)
+    return F.avg_pool3d(y, *window).to(x.dtype)
+
+
+def _average_of_padded(
+    x: Tensor,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    sides: tuple[int, ...] = (0, 0, 0),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    assert not ceil_mode  # its last windows may reach beyond the padding: the body knows how
+    pairs = [(side, side) for side in sides]
+    y = F.avg_pool3d(_pad_all(x, pairs, 0.0), kernel, stride)
+    return y if count_include_pad else y / F.avg_pool3d(_pad_all(torch.ones_like(x), pairs, 0.0), kernel, stride)
 
 
 _MAX_POOLS = {1: torch.max_pool1d, 2: torch.max_pool2d, 3: torch.max_pool3d}

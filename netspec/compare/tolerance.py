@@ -162,12 +162,13 @@ def reference(
 
 
 def _changes(tensors: Mapping[Key, NDArray[Any]], perturbed: Iterable[Evaluation]) -> dict[Key, float]:
-    """The largest change of each tensor: max |a - b| over all the passes."""
+    """The largest change of each tensor: max |a - b| over all the passes, where both are finite."""
     changes = dict.fromkeys(tensors, 0.0)
     for evaluation in perturbed:
         for key, array in tensors_of(evaluation).items():
-            if array.dtype.kind == "f" and _same_specials(array, tensors[key]):
-                changes[key] = max(changes[key], max_difference(array, tensors[key]))
+            if array.dtype.kind == "f":
+                expected = np.where(np.isfinite(array), tensors[key], np.nan)
+                changes[key] = max(changes[key], max_difference(array, expected))
     return changes
 
 

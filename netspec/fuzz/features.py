@@ -12,6 +12,7 @@ from typing import Any
 
 from netspec.fuzz.control_features import branches, by_mode, gradient, scan, while_loop
 from netspec.fuzz.draft import Draft, Entry, Held
+from netspec.fuzz.recipes import recipe
 from netspec.fuzz.references import changed_entry, names_of, names_read, references_of
 from netspec.layers import LAYER_TYPES
 
@@ -142,6 +143,7 @@ def condition(draft: Draft) -> dict[str, Any] | None:
 def repeat(draft: Draft) -> dict[str, Any] | None:
     """An entry that gives the type it takes runs several times, each time with weights of its own."""
     found = [e for e in _layers(draft, single=True) if _keeps_type(draft, e) and not {"repeat", "tie"} & set(e)]
+    found = [e for e in found if recipe(e["type"]).domain == "any"]  # the logarithm of a logarithm is seldom a number
     if not found:
         return None
     entry = draft.rng.choice(found)

@@ -84,12 +84,16 @@ def test_an_index_stays_below_all_that_it_is_read_by() -> None:
             model(x, np.array([0, largest + 1]))
 
 
-@pytest.mark.parametrize("layer", ["max", "min", "global_max_pool"])
+@pytest.mark.parametrize("layer", ["max", "min", "global_max_pool", "maximum", "minimum"])
 def test_the_largest_of_what_xla_computes_twice_has_a_gradient(layer: str) -> None:
     """It was NaN: in a second loop, with other roundings, no number was the largest one of the first."""
     shape = "[batch, 1, 3]" if layer == "global_max_pool" else "[batch, 1]"
     layers = f"{{name: b, type: batch_norm, eps: 0.1, init: {{bias: ones}}, from: x}}, {{name: y, type: {layer}}}"
-    assert netspec.verify(spec_of(f"x: {{shape: {shape}}}", layers), ["jax"], dtype="float64", dims={"batch": 5}).agree
+    inputs = f"x: {{shape: {shape}}}"
+    if layer in ("maximum", "minimum"):
+        inputs = "x: {shape: [batch, 6, 3, 4]}, z: {shape: [batch, 6, 3, 4]}"
+        layers = f"{{name: b, type: instance_norm, from: x}}, {{name: y, type: {layer}, from: [b, z]}}"
+    assert netspec.verify(spec_of(inputs, layers), ["jax"], dtype="float64", dims={"batch": 5}).agree
 
 
 def test_a_sum_of_cotangents_that_cancel_is_judged_by_them() -> None:
@@ -116,3 +120,33 @@ def test_a_number_as_an_input_with_a_default() -> None:
     inputs = "x: {shape: [batch, 3]}, f: {shape: [], dtype: bool, default: true}, s: {shape: [], default: 0.5}"
     spec = spec_of(inputs, "{name: y, type: formula, from: [x, f, s], expr: 'where(f, x * s, x)'}")
     assert np.array_equal(netspec.build(spec, "torch")(np.ones((2, 3), np.float32)).numpy(), np.full((2, 3), 0.5))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "conv1d, out_channels: 2, kernel_size: 2, padding: [[2, 0]]",
+        "conv1d, out_channels: 2, kernel_size: 2, padding: 3, stride: 3",
+        "conv2d, out_channels: 2, kernel_size: 2, padding: [[2, 0], [1, 1]]",
+        "conv2d, out_channels: 2, kernel_size: 2, padding: [[4, 1], [0, 3]], dilation: 2, groups: 2",
+        "conv_transpose1d, out_channels: 3, kernel_size: 2, padding: [[2, 0]]",
+        "conv_transpose2d, out_channels: 3, kernel_size: 3, stride: 2, padding: [[4, 0], [1, 2]]",
+        "conv_transpose2d, out_channels: 2, kernel_size: 2, padding: [[2, 0], [0, 2]], dilation: 2",
+        "conv_transpose3d, out_channels: 2, kernel_size: 2, padding: [[2, 0], [0, 2], [2, 1]]",
+    ],
+)
+def test_more_padding_than_kernel_on_jax(layer: str) -> None:
+    """XLA read beyond its input in float32: gradients were 0.5 off, or 1e20."""
+    spatial = ", ".join("5746"[: int(layer.partition("d,")[0][-1])])
+    spec = spec_of(f"x: {{shape: [batch, 2, {spatial}]}}", f"{{name: y, type: {layer}, from: x}}")
+    assert netspec.verify(spec, ["jax"], dims={"batch": 3}).agree
+
+
+@pytest.mark.parametrize("fields", ["", ", count_include_pad: false", ", ceil_mode: true"])
+def test_a_kernel_above_a_volume_with_padding_pools_on_torch(fields: str) -> None:
+    """F.avg_pool3d refuses it, its siblings do not: 4 on a size of 1 with 2 zeros on both sides."""
+    layer = f"{{name: y, type: avg_pool3d, kernel_size: [2, 1, 4], padding: [1, 0, 2]{fields}, from: x}}"
+    for size in ("height", "1"):
+        spec = spec_of(f"x: {{shape: [batch, 2, 5, 3, {size}]}}", layer)
+        dims = {"height": 1} if size == "height" else None
+        assert netspec.verify(spec, ["torch"], dtype="float64", dims=dims).agree
