@@ -64,7 +64,7 @@ def fuzz(
             sys.stderr.write(f"\r[{'#' * filled}{'.' * (30 - filled)}] {done}/{total}, {len(report.findings)} found ")
             sys.stderr.flush()
 
-    wanted = layers.split(",") if layers else []
+    wanted = [] if layers is None else [name.strip() for name in layers.split(",")]
     options = Options(count, seed, backend_names(backends), rotate, Path(folder), number, wanted)
     try:
         report = run(options, progress)

@@ -70,7 +70,7 @@ class FuzzReport:
             f"relations: {_listed(self.relations)}",
             f"negative twins: {_listed(self.twins)}",
             f"layers: {len(+self.coverage.layers)}; pairs: {pairs} of {possible} possible, {_percent(pairs, possible)}",
-            *(f"  not met: {type}" for type in self.coverage.missing_layers),
+            f"layers not met: {', '.join(self.coverage.missing_layers) or 'none'}",
             f"ill-conditioned: {len(self.ill_conditioned)} ({_percent(len(self.ill_conditioned), self.graphs)})",
             *(f"  graph {number}: {why}" for number, why in self.ill_conditioned.items()),
             f"judged by terms that cancel: {self.cancelled} tensors",
@@ -83,7 +83,7 @@ class FuzzReport:
                 f"  graph {finding.number}, {finding.kind}, {finding.mode}:",
                 *(f"    {w}" for w in finding.words),
             ]
-            lines += [f"    {finding.command}"] if finding.command else []
+            lines += [f"    {text}" for text in (finding.file, finding.command) if text]
         return "\n".join(lines) + "\n"
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from netspec.errors import printable
+from netspec.errors import NetspecError, printable
 from netspec.fuzz.generator import FuzzedGraph
 from netspec.fuzz.judging import Mode, Verdict
 from netspec.fuzz.targets import Target
@@ -26,15 +29,15 @@ def command_for(file: Path, graph: FuzzedGraph, target: Target, training: bool) 
 
 
 def write_finding(folder: Path, graph: FuzzedGraph, target: Target, training: bool, verdict: Verdict) -> Path:
-    """Write the spec, with how to reproduce it on top, and its inputs where they are not those that verify draws."""
+    """Write the spec, with how to reproduce it on top, and its inputs where they are not those that verify draws.
+
+    Raises OSError.
+    """
     import numpy as np
 
-    folder.mkdir(parents=True, exist_ok=True)
     mode = "training" if training else "inference"
     file = folder / f"fuzz-{graph.seed}-{graph.number}-{target.name}-{mode}.yaml"
-    head = [f"graph {graph.number} of seed {graph.seed}", *verdict.words, command_for(file, graph, target, training)]
-    text = "".join(f"# {printable(line)}\n" for line in head) + graph.text
-    write_atomically(file, lambda stream: stream.write(text.encode()))
+    _write(file, graph, (*verdict.words, command_for(file, graph, target, training)), graph.text)
     if graph.whole:
         arrays = {
             entry.name: Mode(graph, graph.load(), training).case.inputs[entry.name]
@@ -42,6 +45,29 @@ def write_finding(folder: Path, graph: FuzzedGraph, target: Target, training: bo
         }
         write_atomically(file.with_suffix(".npz"), lambda stream: np.savez(stream, allow_pickle=False, **arrays))
     return file
+
+
+def write_text(folder: Path, graph: FuzzedGraph, kind: str, words: Sequence[str], text: str) -> Path:
+    """Write a spec that shows a failure of `kind` (a relation, a twin, the core) by itself. Raises OSError."""
+    ending = "json" if text is graph.text and graph.style == "json" else "yaml"
+    file = folder / f"fuzz-{graph.seed}-{graph.number}-{re.sub('[^a-z]+', '-', kind.lower())}.{ending}"
+    _write(file, graph, words, text)
+    return file
+
+
+def _write(file: Path, graph: FuzzedGraph, words: Sequence[str], text: str) -> None:
+    """The text under what is wrong with it; JSON has no place for that."""
+    head = [f"graph {graph.number} of seed {graph.seed}", *words] if file.suffix == ".yaml" else []
+    file.parent.mkdir(parents=True, exist_ok=True)
+    whole = "".join(f"# {printable(line)}\n" for line in head) + text
+    write_atomically(file, lambda stream: stream.write(whole.encode()))
+
+
+def require_folder(folder: Path) -> None:
+    """Raises NetspecError where no file could be written into `folder`, which need not be there yet."""
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise NetspecError(f"{folder}: failures cannot be written there: {there} is no folder that can be written to")
 
 
 def _sizes(graph: FuzzedGraph, training: bool) -> dict[str, int]:

@@ -7,7 +7,8 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from netspec.fuzz.generator import FuzzedGraph, generate, require_generated
 from netspec.fuzz.judging import Mode, Verdict, judge, modes
 from netspec.fuzz.metamorphic import CHECKS, relations
 from netspec.fuzz.report import Finding, FuzzReport
-from netspec.fuzz.reproducing import command_for, write_finding
+from netspec.fuzz.reproducing import command_for, require_folder, write_finding, write_text
 from netspec.fuzz.shrink import shrink
 from netspec.fuzz.targets import SLOW, Pool, Target, rotated, targets
 from netspec.fuzz.twins import negative_twins
@@ -61,9 +62,11 @@ class _Pending:
 def fuzz(options: Options, progress: Callable[[int, FuzzReport], None] = lambda done, report: None) -> FuzzReport:
     """Run the fuzzer; `progress` hears of each graph that is done.
 
-    Raises NetspecError for a backend or a layer that is not there, BackendNeverAnsweredError for one whose process
-    cannot start.
+    Raises NetspecError for a backend or a layer that is not there and a folder that cannot be written to,
+    BackendNeverAnsweredError for a backend whose process cannot start.
     """
+    if options.folder is not None:
+        require_folder(options.folder)
     for type in options.layers:
         require_generated(type)
     every = targets(options.backends)
@@ -78,8 +81,7 @@ def fuzz(options: Options, progress: Callable[[int, FuzzReport], None] = lambda 
                 graph = generate(options.seed, number, wanted=options.layers)
                 pending.extend(_start(graph, chosen, pool, report, options))
             except Exception as error:  # noqa: BLE001 (no spec may make the core raise what is no NetspecError)
-                words = tuple(traceback.format_exception(error)[-3:])
-                report.findings.append(Finding(number, "core", "reading, or the reference", words))
+                report.findings.append(_finding_of_the_core(error, number, options))
             while len({each.graph.number for each in pending}) > AHEAD:
                 _finish(pending.popleft(), pool, report, options)
             progress(done, report)
@@ -98,9 +100,8 @@ def _start(
     for twin in negative_twins(graph):
         report.twins[twin.broken] += 1
         if twin.wrong is not None:
-            report.findings.append(
-                Finding(graph.number, f"negative twin: {twin.broken}", "checker", (twin.wrong, twin.text))
-            )
+            finding = Finding(graph.number, f"negative twin: {twin.broken}", "checker", (twin.wrong,))
+            report.findings.append(_written(finding, graph, twin.text, options))
     both = list(modes(graph, spec))
     for mode in both:
         try:
@@ -109,7 +110,7 @@ def _start(
             report.refused[graph.number] = str(error)
             continue
         if not mode.training:
-            _relations(graph, mode, report, options.rotate)
+            _relations(graph, mode, report, options)
         for target in chosen:
             # In rotation what is slow takes one mode of two, in turn.
             turn = len(both) < 2 or target.backend.name not in SLOW or mode.training == (graph.number // 4 % 2 == 0)
@@ -125,13 +126,47 @@ def meets(graph: FuzzedGraph, mode: Mode, target: Target) -> bool:
     return target.dtype == "float64" or not graph.whole
 
 
-def _relations(graph: FuzzedGraph, mode: Mode, report: FuzzReport, rotate: bool) -> None:
+def _relations(graph: FuzzedGraph, mode: Mode, report: FuzzReport, options: Options) -> None:
     """All relations, or two of them in turn."""
     turn = [name for place, name in enumerate(CHECKS) if (place - 2 * graph.number) % len(CHECKS) < 2]
-    for name, wrong in relations(mode, graph.data, turn if rotate else None).items():
+    for name, wrong in relations(mode, graph.data, turn if options.rotate else None).items():
         report.relations[name] += 1
         if wrong is not None:
-            report.findings.append(Finding(graph.number, f"relation: {name}", "inference", (wrong, graph.text)))
+            small = graph if options.folder is None else shrink(graph, partial(_breaks, name))
+            finding = Finding(graph.number, f"relation: {name}", "inference", (wrong,))
+            report.findings.append(_written(finding, small, small.text, options))
+
+
+def _breaks(relation: str, graph: FuzzedGraph) -> bool:
+    """Whether a relation does not hold for a graph that can be run."""
+    try:
+        mode = next(modes(graph, graph.load()))
+        return relations(mode, graph.data, [relation])[relation] is not None
+    except NetspecError:
+        return False
+
+
+def _finding_of_the_core(error: Exception, number: int, options: Options) -> Finding:
+    """What the core raised on a graph that was made, or in making it: then there is no text of it."""
+    words = tuple(line.rstrip() for line in traceback.format_exception(error)[-3:])
+    finding = Finding(number, "core", "reading, or the reference", words)
+    try:
+        graph = generate(options.seed, number, wanted=options.layers)
+    except Exception:  # noqa: BLE001 (the same error again)
+        return finding
+    return _written(finding, graph, graph.text, options)
+
+
+def _written(finding: Finding, graph: FuzzedGraph, text: str, options: Options) -> Finding:
+    """With the file of its text, where there is a folder for it."""
+    if options.folder is None:
+        return finding
+    try:
+        file = write_text(options.folder, graph, finding.kind, finding.words, text)
+    except OSError as error:  # the finding matters more than its file
+        return replace(finding, words=(*finding.words, f"no file: {error}"))
+    command = f"netspec fuzz --seed {options.seed} --graph {finding.number}"
+    return replace(finding, file=str(file), command=command)
 
 
 def _finish(pending: _Pending, pool: Pool, report: FuzzReport, options: Options) -> None:
@@ -191,6 +226,10 @@ def _finding(pending: _Pending, verdict: Verdict, pool: Pool, options: Options) 
         return Finding(pending.graph.number, verdict.target, mode, verdict.words)
     small = shrink(pending.graph, fails_alike(verdict, pending.target, pool))
     found = run_one(small, small.load(), pending.target, verdict.training, pool)
-    file = write_finding(options.folder, small, pending.target, verdict.training, found or verdict)
+    finding = Finding(pending.graph.number, verdict.target, mode, (found or verdict).words)
+    try:
+        file = write_finding(options.folder, small, pending.target, verdict.training, found or verdict)
+    except OSError as error:  # the finding matters more than its file
+        return replace(finding, words=(*finding.words, f"no file: {error}"))
     command = command_for(file, small, pending.target, verdict.training)
-    return Finding(pending.graph.number, verdict.target, mode, (found or verdict).words, str(file), command)
+    return replace(finding, file=str(file), command=command)

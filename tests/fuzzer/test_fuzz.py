@@ -12,6 +12,7 @@ import pytest
 
 import netspec
 from netspec.backend import Backend, find_backend
+from netspec.errors import NetspecError
 from netspec.fuzz.generator import FuzzedGraph, Style, generate, written
 from netspec.fuzz.judging import modes
 from netspec.fuzz.metamorphic import CHECKS, relations
@@ -85,6 +86,54 @@ def test_a_failure_of_the_core_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> 
     report = fuzz(Options(2, SEED, ["numpy"]))
     assert [(finding.number, finding.kind) for finding in report.findings] == [(0, "core"), (1, "core")]
     assert "our own mistake" in report.findings[0].words[-1]
+
+
+def test_what_the_core_fails_on_is_written_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise AssertionError("our own mistake")
+
+    monkeypatch.setattr("netspec.fuzz.run.modes", broken)
+    (finding,) = fuzz(Options(1, SEED, ["numpy"], folder=tmp_path / "new")).findings
+    assert finding.file is not None and finding.command == f"netspec fuzz --seed {SEED} --graph 0"
+    assert Path(finding.file).read_text() == generate(SEED, 0).text  # JSON, which has no place for words
+    assert Path(finding.file).suffix == ".json"
+
+
+def test_a_broken_spec_that_is_taken_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netspec.fuzz.twins.loads", lambda text, file: loads(VALID))
+    found = fuzz(Options(1, SEED, ["numpy"], folder=tmp_path)).findings
+    assert {Path(finding.file or "").read_text() for finding in found} == {
+        f"# graph 0 of seed {SEED}\n# it was taken\n{twin.text}" for twin in negative_twins(generate(SEED, 0))
+    }
+
+
+def test_a_relation_that_does_not_hold_is_cut_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(mode: Any, data: Any) -> str | None:
+        return "it has a gelu" if any(entry.get("type") == "gelu" for entry in entries(data["layers"])) else None
+
+    monkeypatch.setitem(CHECKS, "saved", wrong)
+    number = next(n for n in range(200) if "gelu" in {e.get("type") for e in entries(generate(SEED, n).data["layers"])})
+    (finding,) = fuzz(Options(seed=SEED, backends=["numpy"], numbers=[number], folder=tmp_path)).findings
+    assert (finding.kind, finding.words) == ("relation: saved", ("it has a gelu",))
+    assert finding.file is not None
+    assert [entry["type"] for entry in loads(Path(finding.file).read_text()).resolved()["layers"]] == ["gelu"]
+
+
+def test_a_folder_that_takes_no_file_is_refused_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "more"):
+        with pytest.raises(NetspecError, match="no folder that can be written to"):
+            fuzz(Options(1, SEED, ["numpy"], folder=folder))
+
+
+def test_a_finding_outlives_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("netspec.fuzz.twins.loads", lambda text, file: loads(VALID))
+    monkeypatch.setattr("netspec.fuzz.reproducing.write_atomically", full)
+    found = fuzz(Options(1, SEED, ["numpy"], folder=tmp_path)).findings
+    assert {finding.words for finding in found} == {("it was taken", "no file: no space left")}
 
 
 @pytest.mark.parametrize(
