@@ -1,4 +1,4 @@
-"""Activations that ONNX has whole. An operator's numbers are float32, so with one a float64 model runs the body."""
+"""Activations that ONNX has whole."""
 
 from __future__ import annotations
 
@@ -15,17 +15,13 @@ Call = Any  # a netspec.graph.graph.Call whose layer is of the class that the fo
 
 
 def _operator(op_type: str, **fixed: Any) -> Callable[..., Any]:
-    """An operator with attributes that do not depend on the layer and are exact."""
+    """An operator with attributes that do not depend on the layer."""
     return lambda tape, call, x: tape.op(op_type, x, **fixed)
 
 
-def _rounded(op_type: str, attributes: Callable[[Any], dict[str, Any]]) -> Callable[..., Any]:
-    """An operator whose numbers are rounded to float32: attributes that are read off the layer, or its own."""
-
-    def form(tape: Tape, call: Call, x: ir.Value) -> Any:
-        return tape.op(op_type, x, **attributes(call.layer)) if tape.attributes_are_exact else NotImplemented
-
-    return form
+def _configured(op_type: str, attributes: Callable[[Any], dict[str, Any]]) -> Callable[..., Any]:
+    """An operator with attributes that are read off the layer."""
+    return lambda tape, call, x: tape.op(op_type, x, **attributes(call.layer))
 
 
 def _clip(tape: Tape, call: Call, x: ir.Value) -> Any:
@@ -55,18 +51,18 @@ def _log_softmax(tape: Tape, call: Call, x: ir.Value) -> Any:
 
 ACTIVATIONS: Fused = {
     layers.Relu6: _clip,
-    layers.LeakyRelu: _rounded("LeakyRelu", lambda layer: {"alpha": layer.negative_slope}),
+    layers.LeakyRelu: _configured("LeakyRelu", lambda layer: {"alpha": layer.negative_slope}),
     layers.PRelu: _prelu,
-    layers.Elu: _rounded("Elu", lambda layer: {"alpha": layer.alpha}),
-    layers.Selu: _rounded("Selu", lambda layer: {"alpha": layers.SELU_ALPHA, "gamma": layers.SELU_SCALE}),
-    layers.Celu: _rounded("Celu", lambda layer: {"alpha": layer.alpha}),
+    layers.Elu: _configured("Elu", lambda layer: {"alpha": layer.alpha}),
+    layers.Selu: _operator("Selu", alpha=layers.SELU_ALPHA, gamma=layers.SELU_SCALE),
+    layers.Celu: _configured("Celu", lambda layer: {"alpha": layer.alpha}),
     layers.Gelu: _operator("Gelu", approximate="none"),
-    layers.GeluTanh: _rounded("Gelu", lambda layer: {"approximate": "tanh"}),
+    layers.GeluTanh: _operator("Gelu", approximate="tanh"),
     layers.Mish: _operator("Mish"),
     layers.Softplus: _softplus,
     layers.Softsign: _operator("Softsign"),
-    layers.HardSigmoid: _rounded("HardSigmoid", lambda layer: {"alpha": 1 / 6, "beta": 0.5}),
-    layers.HardSwish: _rounded("HardSwish", lambda layer: {}),
+    layers.HardSigmoid: _operator("HardSigmoid", alpha=1 / 6, beta=0.5),
+    layers.HardSwish: _operator("HardSwish"),
     layers.HardTanh: _clip,
     layers.Softmax: _softmax,
     layers.LogSoftmax: _log_softmax,

@@ -12,13 +12,16 @@ from netspec.graph import ops
 from netspec.graph.ops.base import Op
 from netspec.graph.types import DType
 from netspec.layers.reductions import Norm, axes_of
-from netspec_onnx.tape import Tape
+from netspec_onnx.integers import integer_product, integer_sum
+from netspec_onnx.tape import Lowering, Tape
 
-Lowering = Callable[..., ir.Value | tuple[ir.Value, ...]]
 
+def reduction(op_type: str, of_integers: Callable[..., ir.Value] | None = None) -> Lowering:
+    """An ONNX reduction, of integers another way where one is given."""
 
-def reduction(op_type: str) -> Lowering:
     def lower(tape: Tape, x: ir.Value, *, axes: tuple[int, ...], keepdims: bool) -> ir.Value:
+        if of_integers and tape.type_of(x) in (ir.DataType.INT64, ir.DataType.INT32):
+            return of_integers(tape, x, axes=axes, keepdims=keepdims)
         return tape.op(op_type, x, tape.integers(axes), keepdims=int(keepdims), noop_with_empty_axes=1)
 
     return lower
@@ -49,7 +52,8 @@ def _uniform(tape: Tape, x: ir.Value) -> ir.Value:
 ARITHMETIC: Mapping[type[Op], Lowering] = {
     ops.Pow: lambda tape, a, b: tape.op("Pow", a, b),
     ops.Cast: _cast,
-    ops.Prod: reduction("ReduceProd"),
+    ops.Sum: reduction("ReduceSum", integer_sum),
+    ops.Prod: reduction("ReduceProd", integer_product),
     ops.Min: reduction("ReduceMin"),
     ops.ArgMax: _argmax,
     ops.Cumsum: _cumsum,

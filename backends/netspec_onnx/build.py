@@ -10,34 +10,29 @@ import numpy as np
 import onnx_ir as ir
 
 from netspec import __version__
-from netspec.backend import FloatType, Fused, Lowerings, Results, run
+from netspec.backend import Fused, Lowerings, Results, run
 from netspec.errors import BackendError
 from netspec.graph.graph import Call, Graph, Origin
 from netspec.graph.ops import PRIMITIVES
 from netspec.graph.types import TensorType
 from netspec_onnx.file import WeightedModel, Weights
 from netspec_onnx.lowerings import GAPS
-from netspec_onnx.tape import FLOAT_TYPES, Tape
+from netspec_onnx.schemas import OPSET
+from netspec_onnx.tape import Tape
 
-# Opset 21 is the first with group normalisation as netspec means it; onnxruntime runs it from 1.18 on.
-OPSET = 21
-IR_VERSION = 10  # the one that came with opset 21
+IR_VERSION = 10  # the one that came with the opset
 
 
-def build(
-    graph: Graph, weights: Mapping[str, Any], dtype: FloatType, lowerings: Lowerings, fused: Fused
-) -> WeightedModel:
+def build(graph: Graph, weights: Mapping[str, Any], lowerings: Lowerings, fused: Fused) -> WeightedModel:
     """The ONNX model of an inference graph with those of `weights` (NumPy arrays by path) that it reads.
 
     Inputs, outputs and initializers carry the names that the spec gives them; of the nodes of one entry the last
-    carries its path, the others the path and their operator. Weights are converted to `dtype` where they have another,
-    and are not copied otherwise. Raises BackendError for a primitive without a lowering, for bfloat16, for a weight
-    that `dtype` cannot hold, and where two of the promised names are one.
+    carries its path, the others the path and their operator. Weights are converted to float32 where they have
+    another float type, and are not copied otherwise. Raises BackendError for a primitive without a lowering, for a
+    weight that float32 cannot hold, and where two of the promised names are one.
     """
-    if dtype not in FLOAT_TYPES:
-        raise BackendError(f"onnx: {dtype} is not among {', '.join(FLOAT_TYPES)}")
     _check_names(graph)
-    tape = Tape(dtype)
+    tape = Tape()
     inputs = {entry.name: tape.value(entry.name, entry.value.type) for entry in graph.inputs}
     state = {held.path: tape.value(held.path, held.value.type) for held in graph.state}
     results = run(graph, _bound(tape, lowerings), _scoped(tape, graph, fused), inputs, state, tape.size_of)
@@ -164,5 +159,5 @@ def _converted(weights: Mapping[str, Any], types: Mapping[str, TensorType], tape
             try:
                 converted[path] = np.asarray(array, stored, order="C")
             except FloatingPointError:
-                raise BackendError(f"onnx: a value of {path} is beyond {tape.dtype}") from None
+                raise BackendError(f"onnx: a value of {path} is beyond float32") from None
     return converted

@@ -65,29 +65,39 @@ def while_loop(tape: Tape, *inputs: ir.Value, body: BodyFunction, carried: int, 
 
 
 def cond(tape: Tape, which: ir.Value, *operands: ir.Value, branches: tuple[BodyFunction, ...]) -> Values:
-    """If; of more than two branches each stands in the `else` of the one before. Beyond the last number is the last."""
-    if len(branches) == 2:
-        chosen = tape.op("Cast", which, to=int(ir.DataType.BOOL), saturate=1)
-        return _if(tape, chosen, operands, branches[1], lambda: branches[0](*operands))
+    """If; a number chooses by a tree of them, so that they nest no deeper than log2 of the branches.
+
+    A number below 0 means the first branch, and one beyond the last number the last.
+    """
+    if tape.type_of(which) == ir.DataType.BOOL:
+        no, yes = branches
+        return _if(tape, which, yes, lambda: yes(*operands), lambda: no(*operands))
     number = tape.op("Cast", which, to=int(ir.DataType.INT64), saturate=1)
-    return _choice(tape, number, operands, branches, 1)
+    return _choice(tape, number, operands, branches, 0)
 
 
-def _choice(tape: Tape, number: ir.Value, operands: Values, branches: Sequence[BodyFunction], following: int) -> Values:
-    """The first of the branches where `number` is below `following`, else one of the others."""
-    first, *others = branches
-    if not others:
-        return first(*operands)
-    chosen = tape.op("Less", number, tape.constant(following, "int64"))
-    return _if(tape, chosen, operands, first, lambda: _choice(tape, number, operands, others, following + 1))
+def _choice(tape: Tape, number: ir.Value, operands: Values, branches: Sequence[BodyFunction], first: int) -> Values:
+    """The branch that `number` means; the first of them is that of the number `first`."""
+    if len(branches) == 1:
+        return branches[0](*operands)
+    half = len(branches) // 2
+    below = tape.op("Less", number, tape.constant(first + half, "int64"))
+    return _if(
+        tape,
+        below,
+        branches[0],
+        lambda: _choice(tape, number, operands, branches[:half], first),
+        lambda: _choice(tape, number, operands, branches[half:], first + half),
+    )
 
 
 def _if(
-    tape: Tape, chosen: ir.Value, operands: Values, branch: BodyFunction, otherwise: Callable[[], Values]
+    tape: Tape, chosen: ir.Value, like: BodyFunction, then: Callable[[], Values], otherwise: Callable[[], Values]
 ) -> Values:
-    types, origin = branch.body.output_types, _origin(tape, branch)
+    """What `then` or `otherwise` records: both give the types of `like`, and belong to its entry."""
+    types, origin = like.body.output_types, _origin(tape, like)
     branches = {
-        "then_branch": tape.graph("then", (), lambda: branch(*operands), types, origin),
+        "then_branch": tape.graph("then", (), then, types, origin),
         "else_branch": tape.graph("else", (), otherwise, types, origin),
     }
     return tape.ops("If", len(types), chosen, **branches)

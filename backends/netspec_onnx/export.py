@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from netspec.backend import FloatType, Fused, Lowerings
+from netspec.backend import Fused, Lowerings
 from netspec.graph.graph import GraphPair
 from netspec_onnx.build import build
 from netspec_onnx.file import write_model
@@ -20,15 +20,14 @@ def export(
     path: str | os.PathLike[str],
     *,
     external_data: bool = False,
-    dtype: FloatType = "float32",
     lowerings: Lowerings = LOWERINGS,
     fused: Fused = FUSED,
 ) -> None:
     """Write the inference graph of a spec as one ONNX file (opset 21), atomically.
 
     Inputs and outputs carry the spec's names, initializers their paths, symbolic dimensions their symbols. `weights`
-    are NumPy arrays by path in the canonical layout; they are written as `dtype` (float16, float32 or float64) from
-    where they lie. With `external_data` they go to PATH.data, which belongs beside the file. Raises BackendError
-    above 2 GiB without it, or for what ONNX cannot hold, and NetspecError where the file cannot be written.
+    are NumPy arrays by path in the canonical layout; they are written as float32 from where they lie.
+    With `external_data` they go to PATH.data, which belongs beside the file. Raises BackendError above 2 GiB without
+    it, or for what ONNX cannot hold, and NetspecError where the file cannot be written.
     """
-    write_model(build(graphs.inference, weights, dtype, lowerings, fused), path, external_data)
+    write_model(build(graphs.inference, weights, lowerings, fused), path, external_data)

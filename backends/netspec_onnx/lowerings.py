@@ -46,13 +46,6 @@ def _log1p(tape: Tape, x: ir.Value) -> ir.Value:
     return tape.op("Where", is_near, tape.op("Add", near, near), far)
 
 
-def _reduction(op_type: str) -> Lowering:
-    def lower(tape: Tape, x: ir.Value, *, axes: tuple[int, ...], keepdims: bool) -> ir.Value:
-        return tape.op(op_type, x, tape.integers(axes), keepdims=int(keepdims), noop_with_empty_axes=1)
-
-    return lower
-
-
 def _element_count(tape: Tape, x: ir.Value, *, axes: tuple[int, ...]) -> ir.Value:
     count = tape.constant(1, "int64")
     for axis in axes:
@@ -160,7 +153,6 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ops.Matmul: _native("MatMul"),
     ops.Einsum: _einsum,
     **WINDOWS,
-    ops.Sum: reduction("ReduceSum"),
     ops.Mean: reduction("ReduceMean"),
     ops.Max: reduction("ReduceMax"),
     ops.ElementCount: _element_count,

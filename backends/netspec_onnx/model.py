@@ -82,7 +82,7 @@ class OnnxModel(Model):
             held.path: np.array(weights[held.path], _dtype(held.value.type), order="C")
             for held in self.graphs.inference.state
         }
-        self._model = build(self.graphs.inference, self._weights, "float32", *self._tables)
+        self._model = build(self.graphs.inference, self._weights, *self._tables)
         for made in ("native", "session"):
             self.__dict__.pop(made, None)
 

@@ -1,7 +1,4 @@
-"""Normalisation layers that ONNX has whole, with scale and bias of 1 and 0 where the layer has none.
-
-Their eps is a float32, so a float64 model runs the bodies.
-"""
+"""Normalisation layers that ONNX has whole, with scale and bias of 1 and 0 where the layer has none."""
 
 from __future__ import annotations
 
@@ -20,8 +17,6 @@ Call = Any  # a netspec.graph.graph.Call whose layer is of the class that the fo
 def _batch_norm(
     tape: Tape, call: Call, x: ir.Value, running_mean: ir.Value, running_var: ir.Value, **affine: ir.Value
 ) -> Any:
-    if not tape.attributes_are_exact:
-        return NotImplemented
     scale, shift = _per_channel(tape, call, affine)
     attributes = {"epsilon": call.layer.eps, "momentum": call.layer.stats_decay, "training_mode": 0}
     return tape.op("BatchNormalization", x, scale, shift, running_mean, running_var, **attributes)
@@ -32,11 +27,11 @@ def _layer_norm(
 ) -> Any:
     axes = (call.layer.dim,) if isinstance(call.layer.dim, int) else call.layer.dim
     shape = call.inputs[0].shape[-len(axes) :]
-    if not tape.attributes_are_exact or not all(isinstance(size, int) for size in shape):
+    if not all(isinstance(size, int) for size in shape):
         return NotImplemented
     scale = tape.constant(np.ones(shape), "float") if weight is None else weight
     inputs = (x, scale) if bias is None else (x, scale, bias)
-    # stash_type 1: mean and variance in float32, also for float16.
+    # stash_type 1: mean and variance in float32.
     return tape.op("LayerNormalization", *inputs, axis=-len(axes), epsilon=call.layer.eps, stash_type=1)
 
 
@@ -49,16 +44,12 @@ def _per_channel(tape: Tape, call: Call, affine: dict[str, ir.Value]) -> tuple[i
 
 
 def _instance_norm(tape: Tape, call: Call, x: ir.Value, **affine: ir.Value) -> Any:
-    if not tape.attributes_are_exact:
-        return NotImplemented
     return tape.op("InstanceNormalization", x, *_per_channel(tape, call, affine), epsilon=call.layer.eps)
 
 
 def _group_norm(tape: Tape, call: Call, x: ir.Value, **affine: ir.Value) -> Any:
     """InstanceNormalization of the groups: onnxruntime's GroupNormalization is NaN at a mean of 1e4 (1.31)."""
     groups, rank = call.layer.num_groups, call.inputs[0].type.rank
-    if not tape.attributes_are_exact:
-        return NotImplemented
     rows = tape.op("Reshape", x, tape.integers([0, groups, -1]), allowzero=0)
     one, zero = tape.constant(np.ones(groups), "float"), tape.constant(np.zeros(groups), "float")
     rows = tape.op("InstanceNormalization", rows, one, zero, epsilon=call.layer.eps)
@@ -73,7 +64,7 @@ def _group_norm(tape: Tape, call: Call, x: ir.Value, **affine: ir.Value) -> Any:
 def _local_response_norm(tape: Tape, call: Call, x: ir.Value) -> Any:
     """Of an even number of channels ONNX has one more behind, torch one in front; onnxruntime takes images only."""
     layer = call.layer
-    if not tape.attributes_are_exact or layer.size % 2 == 0 or call.inputs[0].type.rank != 4:
+    if layer.size % 2 == 0 or call.inputs[0].type.rank != 4:
         return NotImplemented
     return tape.op("LRN", x, alpha=layer.alpha, beta=layer.beta, bias=layer.k, size=layer.size)
 

@@ -9,15 +9,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from netspec.backend import FloatType
 from netspec.graph.graph import Origin
 from netspec.graph.types import DType, TensorType
-
-FLOAT_TYPES: dict[FloatType, ir.DataType] = {
-    "float16": ir.DataType.FLOAT16,
-    "float32": ir.DataType.FLOAT,
-    "float64": ir.DataType.DOUBLE,
-}
+from netspec_onnx.schemas import output_types
 
 Lowering = Callable[..., ir.Value | tuple[ir.Value, ...]]
 
@@ -28,12 +22,12 @@ class Tape:
     `origin` is the entry that is being lowered; a primitive outside of any layer counts to the layer before it.
     """
 
-    def __init__(self, dtype: FloatType) -> None:
-        self.dtype = dtype
+    def __init__(self) -> None:
         self.origin: Origin | None = None
         self.groups: list[tuple[Origin | None, list[ir.Node]]] = []
         self.nodes: list[ir.Node] = []  # of the graph that is recorded now, in order
         self._tape = ir.tape.Tape()
+        self._types: dict[ir.Value, ir.DataType] = {}  # beside the values: what a value holds is written to the file
 
     def enter(self, origin: Origin | None) -> None:
         """The nodes that follow belong to `origin`, and to this application of it."""
@@ -54,10 +48,18 @@ class Tape:
             self.enter(None)
         self.groups[-1][1].append(node)
         self.nodes.append(node)
+        types = output_types(op_type, [None if x is None else self.type_of(x) for x in inputs], attributes, count)
+        self._types.update(zip(outputs, types, strict=True))
         return outputs
 
-    def value(self, name: str, type: TensorType) -> ir.Value:
-        """An input of a graph."""
+    def type_of(self, x: ir.Value) -> ir.DataType:
+        """The type of the numbers in `x`."""
+        return self._types[x] if x.dtype is None else x.dtype
+
+    def value(self, name: str, type: TensorType | ir.DataType) -> ir.Value:
+        """An input of a graph; of any shape where only the type of its numbers is given."""
+        if isinstance(type, ir.DataType):
+            return ir.Value(name=name, type=ir.TensorType(type))
         shape = ir.Shape([size if isinstance(size, int) else str(size) for size in type.shape])
         return ir.Value(name=name, type=ir.TensorType(self.element_type(type.dtype)), shape=shape)
 
@@ -66,7 +68,7 @@ class Tape:
         name: str,
         inputs: Sequence[ir.Value],
         record: Callable[[], Sequence[ir.Value]],
-        types: Sequence[TensorType],
+        types: Sequence[TensorType | ir.DataType],
         origin: Origin | None,
     ) -> ir.Graph:
         """A graph inside of a node of `origin`: what `record` records, and gives, on `inputs` and on values around it.
@@ -89,7 +91,7 @@ class Tape:
 
     def element_type(self, dtype: DType) -> ir.DataType:
         """ONNX's word for a dtype of the graph."""
-        return FLOAT_TYPES[self.dtype] if dtype == "float" else ir.DataType[dtype.upper()]
+        return ir.DataType.FLOAT if dtype == "float" else ir.DataType[dtype.upper()]
 
     def constant(self, value: Any, dtype: DType) -> ir.Value:
         """A number, or an array, that stands in the model itself."""
@@ -110,11 +112,6 @@ class Tape:
             return self.integers([size for size in sizes if isinstance(size, int)])
         parts = [self.integers([size]) if isinstance(size, int) else size.value for size in sizes]
         return self.op("Concat", *parts, axis=0) if len(parts) > 1 else parts[0]
-
-    @property
-    def attributes_are_exact(self) -> bool:
-        """Whether attributes have the precision of the model: they are float32 in every ONNX file."""
-        return self.dtype != "float64"
 
 
 @dataclass(frozen=True, eq=False)

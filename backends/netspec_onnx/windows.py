@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from netspec.graph import ops
@@ -12,6 +13,8 @@ from netspec.graph.ops.base import Op
 from netspec.graph.ops.pooling import bins
 from netspec.graph.ops.products import Pairs, SamePadding
 from netspec_onnx.tape import Lowering, RuntimeSize, Tape
+
+MANY_BINS = 32  # above as many a node for each takes long to write and to load
 
 
 def convolution(
@@ -162,7 +165,7 @@ def _pad(tape: Tape, x: ir.Value, pads: Sequence[int | RuntimeSize]) -> ir.Value
 
 
 def _adaptive(reduction: str) -> Lowering:
-    """A reduction of a slice for each bin, one dimension after the other."""
+    """A reduction of each bin, one dimension after the other."""
 
     def lower(
         tape: Tape,
@@ -174,23 +177,39 @@ def _adaptive(reduction: str) -> Lowering:
     ) -> ir.Value:
         assert not channels_last, "ONNX pools channels first"
         for axis, (size, count) in enumerate(zip(input_size, output_size, strict=True), 2):
-            if size != count:
-                x = _of_bins(tape, reduction, x, axis, [(0, None)] if size is None else bins(size, count))
+            if size is None:  # of any size there is one bin
+                x = tape.op(reduction, x, tape.integers([axis]), keepdims=1, noop_with_empty_axes=1)
+            elif size != count:
+                of_bins = _of_slices if count <= MANY_BINS else _of_many_bins
+                x = of_bins(tape, reduction, x, axis, bins(size, count))
         return x
 
     return lower
 
 
-def _of_bins(tape: Tape, reduction: str, x: ir.Value, axis: int, bounds: Sequence[tuple[int, int | None]]) -> ir.Value:
-    """What the reduction gives for each part of one axis; an end of None is the end of the axis."""
-    found = []
+def _of_slices(tape: Tape, reduction: str, x: ir.Value, axis: int, bounds: Sequence[tuple[int, int]]) -> ir.Value:
+    """What the reduction gives for each part of one axis: a slice for each, which runs fastest."""
+    found, axes, by_one = [], tape.integers([axis]), tape.integers([1])
     for start, end in bounds:
-        axes, part = tape.integers([axis]), x
-        if end is not None:
-            begins, ends, steps = (tape.integers([number]) for number in (start, end, 1))
-            part = tape.op("Slice", x, begins, ends, axes, steps)
+        part = tape.op("Slice", x, tape.integers([start]), tape.integers([end]), axes, by_one)
         found.append(tape.op(reduction, part, axes, keepdims=1, noop_with_empty_axes=1))
     return found[0] if len(found) == 1 else tape.op("Concat", *found, axis=axis)
+
+
+def _of_many_bins(tape: Tape, reduction: str, x: ir.Value, axis: int, bounds: Sequence[tuple[int, int]]) -> ir.Value:
+    """The same in few nodes: all parts of one length at once; there are at most two lengths."""
+    by_length: dict[int, list[int]] = {}
+    for number, (start, end) in enumerate(bounds):
+        by_length.setdefault(end - start, []).append(number)
+    found = []
+    for length, numbers in by_length.items():
+        places = [range(bounds[number][0], bounds[number][0] + length) for number in numbers]
+        parts = tape.op("Gather", x, tape.constant(places, "int64"), axis=axis)
+        found.append(tape.op(reduction, parts, tape.integers([axis + 1]), keepdims=0, noop_with_empty_axes=1))
+    if len(found) == 1:
+        return found[0]
+    order = np.argsort([number for numbers in by_length.values() for number in numbers])
+    return tape.op("Gather", tape.op("Concat", *found, axis=axis), tape.constant(order, "int64"), axis=axis)
 
 
 WINDOWS: Mapping[type[Op], Lowering] = {

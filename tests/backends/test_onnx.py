@@ -105,6 +105,12 @@ CASES = {
     "adaptive avg pool": Case(
         (BATCH, 3, 5, 4), (L.AdaptiveAvgPool2d(output_size=(3, 4)),), "Slice ReduceMean " * 3 + "Concat"
     ),
+    "adaptive avg pool, more bins than nodes": Case(
+        (BATCH, 3, 7), (L.AdaptiveAvgPool1d(output_size=20000),), "Gather ReduceMean " * 2 + "Concat Gather"
+    ),
+    "adaptive max pool, many bins of one length": Case(
+        (BATCH, 3, 5, 51), (L.AdaptiveMaxPool2d(output_size=(5, 34)),), "Gather ReduceMax"
+    ),
     "max pool": Case(IMAGE, (L.MaxPool2d(kernel_size=(3, 2), stride=2, padding=1),), "MaxPool"),
     "avg pool": Case(IMAGE, (L.AvgPool2d(kernel_size=3, stride=2, padding=1),), "AveragePool"),
     "avg pool without pad": Case(
@@ -239,7 +245,7 @@ def test_primitives_that_no_layer_has_yet() -> None:
 @pytest.mark.parametrize("divisor", [1, 2, 5])
 def test_sizes_divide_as_python_does(divisor: int) -> None:
     """Downwards, also below 0, where ONNX's Div goes towards 0."""
-    tape = Tape("float32")
+    tape = Tape()
     x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(["size"]))
     y = ((tape.size_of(x, 0) - 8) // divisor).value
     y.name, y.type, y.shape = "y", ir.TensorType(ir.DataType.INT64), ir.Shape([1])

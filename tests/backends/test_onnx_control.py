@@ -107,3 +107,26 @@ def test_no_value_has_the_name_of_another(pair: GraphPair, weights: Arrays) -> N
         named += [name for node in each.node for name in node.output]
         named += [value.name for value in each.input] if each is not graph else []
     assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("count", [2, 3, 300])
+def test_branches_nest_as_a_tree(count: int, tmp_path: Path) -> None:
+    """Each branch multiplies by 1 more than its number; in the file a number that no branch has means the nearest."""
+    text = "netspec: 1\ninputs: {x: {shape: [b]}, which: {shape: [], dtype: int64}}\n"
+    text += "layers:\n  - name: y\n    from: x\n    cond: which\n    branches:\n"
+    text += "".join(f"      - {{type: formula, expr: x * {number + 1}}}\n" for number in range(count))
+    path = tmp_path / "branches.onnx"
+    netspec.export_onnx(netspec.loads(text), path)
+    message = onnx.load(path)
+    check(message)
+    assert _depth(message.graph) == (count - 1).bit_length()
+    session = onnxruntime.InferenceSession(path)
+    for which in (-(2**40), -1, 0, 1, count // 2, count - 1, count, 2**40):
+        (y,) = session.run(None, {"x": np.ones(2, np.float32), "which": np.array(which)})
+        assert y.tolist() == [min(max(which, 0), count - 1) + 1] * 2
+
+
+def _depth(graph: Any) -> int:
+    """How deep bodies stand in bodies."""
+    inner = [each.g for node in graph.node for each in node.attribute if each.HasField("g")]
+    return 1 + max(map(_depth, inner)) if inner else 0
