@@ -237,7 +237,8 @@ class InputCheck:
         for requirement in self._requirements:
             size = int(evaluate(requirement.size, symbols))
             if size < requirement.at_least:
-                message = f"{requirement.origin.path}: {requirement.message.format(size=size)}"
+                told = size if requirement.told is None else evaluate(requirement.told, symbols)
+                message = f"{requirement.origin.path}: {requirement.message.format(size=told)}"
                 raise InputError(message, requirement.origin.location)
         return symbols
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from netspec.errors import LanguageError, Mistakes, nearest, printable
+from netspec.errors import LanguageError, Location, Mistakes, nearest, printable
 from netspec.expand.branching import Branch, branches
 from netspec.expand.context import Context
 from netspec.expand.freezing import OwnFrozen, own_frozen
@@ -64,7 +64,7 @@ class Body:
         if self.spec.outputs:
             return self._outputs()
         with self.mistakes.collect(self.spec.location):
-            return self._last(last)
+            return self._last(last, self.spec.end)
         return BROKEN
 
     def _entries(self, entries: Sequence[EntrySpec], frame: Frame, before: Reads) -> Reads:
@@ -180,9 +180,10 @@ class Body:
         if isinstance(read, Reads):
             read = replace(read, handed=True)
         found: list[Branch | None] = []
+        names = Scope()
         for number, branch in enumerate(inside):
             with mistakes.collect(branch.location):
-                found.append(self._branch(branch, number, frame, path, read))
+                found.append(self._branch(branch, number, frame, path, read, names))
         mistakes.raise_all()
         prepared = [branch for branch in found if branch is not None]
         if which is None or read is None or len(prepared) < len(inside):
@@ -190,7 +191,9 @@ class Body:
         at = Application(entry, frame.scope, path, label, frame.frozen)
         return Outcome(branches(at, which, prepared), read)
 
-    def _branch(self, entry: EntrySpec, number: int, frame: Frame, path: str, given: Given | None) -> Branch | None:
+    def _branch(
+        self, entry: EntrySpec, number: int, frame: Frame, path: str, given: Given | None, names: Scope
+    ) -> Branch | None:
         if entry.broken:
             return None
         self.context.charge(entry.location)
@@ -200,6 +203,7 @@ class Body:
             if name == SPLICE and entry.body is not None:  # it adds nothing to the path
                 return self._prepared(entry, frame, path, f"{path}, branch {number}", given)
             check_name(name, "a branch", entry.name.location)
+            names.claim(name, "a branch", entry.name.location)
         inside = f"{path}.{name}" if path else name
         self.context.claim(inside, entry.location)
         label = inside if entry.name is not None else f"{inside} ({self._kind(entry)})"
@@ -265,7 +269,7 @@ class Body:
             if not self.present(entry, frame.scope):
                 return self.absent(entry, frame, before, label)
             handed = replace(self.reader.reads(entry.source, frame.scope, label, before), handed=True, implied=True)
-            return self._last(self._entries(entry.body.layers, inside, handed))
+            return self._last(self._entries(entry.body.layers, inside, handed), entry.body.end)
         if entry.loop.kind != "repeat":
             raise LanguageError(f"{entry.loop.kind}: a spliced group takes repeat only", entry.loop.node.location)
         turns = copies(entry.loop, frame.scope, label)
@@ -276,7 +280,7 @@ class Body:
             if self.present(entry, turn.scope):
                 assert isinstance(given, Reads)
                 handed = replace(given, handed=True, implied=True, resolved=False)
-                result = self._last(self._entries(entry.body.layers, around, handed))
+                result = self._last(self._entries(entry.body.layers, around, handed), entry.body.end)
             elif entry.otherwise is not None:
                 result = self.absent(entry, around, given, label)
             else:
@@ -351,17 +355,15 @@ class Body:
             return "branches"
         return "group" if entry.body is not None else "share"
 
-    def _last(self, last: Reads) -> Result:
-        """The output of a body that names none: that of its last entry."""
+    def _last(self, last: Reads, end: Location) -> Result:
+        """The output of entries that name none: that of the last of them, which stands at `end`."""
         if last.broken:
             return BROKEN
         if len(last.results) != 1 or last.results[0].plain == "all":
             every = (value for result in last.results for value in result.values("the last entry", None))
             return Result({str(n): value for n, value in enumerate(every)}, "all")
-        values = last.results[0].values(last.texts[0] or "the last entry", self.spec.location)
-        if not values:
-            raise LanguageError("outputs is required: the last entry has no output", self.spec.location)
-        return Result({"output": values[0]}, "only")
+        last.results[0].require_single(last.texts[0], end)
+        return Result({"output": last.results[0].main}, "only")
 
     def _outputs(self) -> Result:
         found: dict[str, Value] = {}

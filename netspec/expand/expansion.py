@@ -74,7 +74,7 @@ class Expansion:
             message = (
                 f"outputs is required: the last entry gives {len(result.ports)} values, which are called by number"
             )
-            mistakes.add(message, self.spec.location)
+            mistakes.add(message, self.spec.body.end)
         mistakes.found += body.mistakes.found
         mistakes.raise_all()
         assert result.ports is not None, "an entry is in error, and no mistake says so"

@@ -45,6 +45,16 @@ class Result:
             raise LanguageError(f"{reader}{name} has several outputs: name one, {ports}", location)
         return values if self.plain == "all" else values[:1]
 
+    def require_single(self, name: str, location: Location) -> None:
+        """A LanguageError where the last entry of a body without `outputs`, called `name`, gives several or none."""
+        assert self.ports is not None
+        if self.plain == "only" and len(self.ports) != 1:
+            message = "outputs is required: the last entry has no output"
+            if self.ports:
+                ports = ", ".join(f'{port}: "{name or "NAME"}:{port}"' for port in self.ports)
+                message = f"outputs is required: the last entry has several; name them: outputs: {{{ports}}}"
+            raise LanguageError(message, location)
+
 
 BROKEN = Result(None)
 

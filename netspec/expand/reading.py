@@ -136,7 +136,7 @@ def bind(given: Given, inputs: InputNames, label: str, location: Location) -> Bo
     if given.implied and not given.handed and (inputs.variadic or len(inputs.required) != 1):
         if not inputs.required and not inputs.variadic:
             return Bound({})
-        what = "two inputs or more" if inputs.variadic else " and ".join(inputs.required)
+        what = "any number of inputs, as a list" if inputs.variadic else " and ".join(inputs.required)
         raise LanguageError(f"{label}: from is required: it reads {what}", location)
     if given.handed and not inputs.required and not inputs.variadic:
         return Bound({})
@@ -149,8 +149,18 @@ def bind(given: Given, inputs: InputNames, label: str, location: Location) -> Bo
         names = inputs.required
         if len(values) != len(names):
             wanted = f"{len(names)} ({', '.join(names)})" if names else "nothing: it reads none"
-            raise LanguageError(f"{label}: from: expected {wanted}, got {len(values)}", given.location or location)
+            more = _by_name_only(inputs) if len(values) > len(names) else ""
+            message = f"{label}: from: expected {wanted}, got {len(values)}{more}"
+            raise LanguageError(message, given.location or location)
     return Bound(dict(zip(names, values, strict=True)), dict(zip(names, texts, strict=True)))
+
+
+def _by_name_only(inputs: InputNames) -> str:
+    """The hint that optional inputs are given in a mapping; empty where there are none."""
+    if not inputs.optional:
+        return ""
+    each = ", ".join(f"{name}: ..." for name in (*inputs.required, inputs.optional[0]))
+    return f"; {', '.join(inputs.optional)} by name only, as in from: {{{each}}}"
 
 
 def _by_name(given: Reads, inputs: InputNames, label: str) -> Bound:

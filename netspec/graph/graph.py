@@ -190,12 +190,16 @@ class Body:
 
 @dataclass(frozen=True, eq=False)
 class Requirement:
-    """Something that only the sizes of a call can tell: `size >= at_least`, else `message` is the user's mistake."""
+    """Something that only the sizes of a call can tell: `size >= at_least`, else `message` is the user's mistake.
+
+    `{size}` in the message stands for what the call makes of `told`, or of `size` where that is None.
+    """
 
     size: Any
     at_least: int
     message: str
     origin: Origin
+    told: Any = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from netspec.errors import ShapeError
 from netspec.graph.dims import Size, bounds, compare
 from netspec.graph.graph import Body, Call, Node, Origin, Requirement, Value, all_primitives, primitives
 from netspec.graph.ops import Control, Op, Scan, While
 
+
+class Bound(NamedTuple):
+    """An index must stay below `size`; `reader` is where it is read."""
+
+    size: Size
+    reader: Origin | None
+
+
 # Below all of them an index must stay: of two, as a size of the call and a number, neither is known to be smaller.
-Bounds = tuple[Size, ...]
+Bounds = tuple[Bound, ...]
 
 
 def read_as_indices(nodes: Iterable[Node | Call]) -> dict[Value, Bounds]:
@@ -25,8 +34,8 @@ def read_as_indices(nodes: Iterable[Node | Call]) -> dict[Value, Bounds]:
 
 def _follow(nodes: Iterable[Node | Call], found: dict[Value, Bounds]) -> None:
     for node in reversed(list(primitives(nodes))):
-        for position, bound in node.op.index_bounds(tuple(value.type for value in node.inputs)).items():
-            _lower(found, node.inputs[position], (bound,))
+        for position, size in node.op.index_bounds(tuple(value.type for value in node.inputs)).items():
+            _lower(found, node.inputs[position], (Bound(size, node.outputs[0].origin),))
         if isinstance(node.op, Control):
             for part, first in node.op.forward_parts():
                 _follow_part(node, part, first, found)
@@ -74,23 +83,29 @@ def index_requirements(nodes: Iterable[Node | Call]) -> Iterator[Requirement]:
             continue
         assert value.origin is not None
         for end in ends:  # a range may run downwards
-            yield from _require(end, 0, f"{end} is read as an index, which is from 0 up", value.origin)
             for bound in found[value]:
-                message = f"{end} is read as an index, which is below {bound}"
-                yield from _require(bound - end, 1, message, value.origin)
+                yield from _require(end, 0, end, f"{_reader(bound, value)} takes indices from 0 up", value.origin)
+                message = f"{_reader(bound, value)} takes indices below {bound.size}"
+                yield from _require(bound.size - end, 1, end, message, value.origin)
 
 
-def _require(size: Size, at_least: int, message: str, origin: Origin) -> Iterator[Requirement]:
+def _reader(bound: Bound, value: Value) -> str:
+    """The layer that reads an index, as a message that names the layer which gives it calls it."""
+    return "it" if bound.reader is None or bound.reader == value.origin else bound.reader.path
+
+
+def _require(size: Size, at_least: int, index: Size, message: str, origin: Origin) -> Iterator[Requirement]:
     low, high = bounds(size)
     if high < at_least:
-        raise ShapeError(f"{origin.path}: {message}", origin.location)
+        raise ShapeError(f"{origin.path}: {message}, and one is {index}", origin.location)
     if low < at_least:
-        yield Requirement(size, at_least, message, origin)
+        shown = "{size}" if isinstance(index, int) else f"{index}, {{size}} here"
+        yield Requirement(size, at_least, f"{message}, and one is {shown}", origin, index)
 
 
-def _lower(found: dict[Value, Bounds], value: Value, bounds: Bounds) -> None:
+def _lower(found: dict[Value, Bounds], value: Value, more: Bounds) -> None:
     """Note more bounds of a value, but for those that follow from others."""
-    for bound in bounds:
+    for bound in more:
         present = found.get(value, ())
-        if not any(compare(each, "<=", bound) for each in present):
-            found[value] = (*(each for each in present if not compare(bound, "<=", each)), bound)
+        if not any(compare(each.size, "<=", bound.size) for each in present):
+            found[value] = (*(each for each in present if not compare(bound.size, "<=", each.size)), bound)

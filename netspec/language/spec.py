@@ -91,6 +91,11 @@ class BodySpec:
     let: Names = field(default_factory=dict)
     outputs: Mapping[str, OutputSpec] = field(default_factory=dict)
 
+    @property
+    def end(self) -> Location:
+        """Where the last entry is written."""
+        return self.layers[-1].location if self.layers else self.location
+
 
 @dataclass(frozen=True)
 class BlockSpec:

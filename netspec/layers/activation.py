@@ -256,7 +256,7 @@ class Tanh(Layer):
 
 
 class Threshold(Layer):
-    """`x` where x > `threshold`, else `value`; the derivative at the threshold is 0."""
+    """`value` where x <= `threshold`, else `x`, NaN among it; the derivative at the threshold is 0."""
 
     type: Literal["threshold"] = "threshold"
     elementwise = True
@@ -264,7 +264,7 @@ class Threshold(Layer):
     value: Real
 
     def expand(self, b: Builder, x: Value) -> Value:
-        return b.where(b.greater(x, self.threshold), x, self.value)
+        return b.where(b.compare("<=", x, self.threshold), self.value, x)
 
 
 class Softmax(Layer):

@@ -44,6 +44,11 @@ class Layer(BaseModel):
     expand: ClassVar[Callable[..., Value | tuple[Value, ...]]]
 
     @classmethod
+    def refusal(cls, field: str, values: Mapping[str, object]) -> str | None:
+        """Why the layer refuses a field that other libraries have, for the fields that are written beside it."""
+        return cls.refused.get(field)
+
+    @classmethod
     def port_names(cls, count: int) -> tuple[str, ...]:
         """The names of `count` outputs."""
         return tuple(map(str, range(count))) if cls.numbered_ports else cls.ports
@@ -77,6 +82,12 @@ def require_spatial(x: Value, spatial: int) -> None:
     """A ShapeError unless `x` is `[batch, channels, *spatial]` with so many spatial axes."""
     if x.type.rank != 2 + spatial:
         raise ShapeError(f"its input must be [batch, channels, {SPATIAL_AXES[spatial]}], got {format_shape(x.shape)}")
+
+
+def require_floats(x: Value) -> None:
+    """A ShapeError unless `x`, as the spec knows it, holds floating-point numbers."""
+    if x.type.dtype != "float":
+        raise ShapeError(f"floating-point numbers are needed here, not {x.type}")
 
 
 def per_axis(value: int | tuple[int, ...], spatial: int) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from netspec.errors import ShapeError
@@ -17,6 +18,7 @@ from netspec.graph.ops.products import (
     same_pairs,
     window_size,
 )
+from netspec.graph.types import MAX_SIZE
 from netspec.layers.base import Layer, per_axis, require_spatial
 from netspec.layers.fields import (
     Flag,
@@ -41,13 +43,16 @@ Sizes = int | tuple[int, ...]
 Sides = Sizes | tuple[tuple[int, int], ...]
 
 
+def _pad_in_front(spatial: int, padding: int = 1) -> str:
+    """What stands in the place of torch's padding_mode."""
+    pad = [padding] * (2 * spatial)
+    return f"write a layer in front, such as {{type: pad, pad: {pad}, mode: reflect}}, and no padding here"
+
+
 class Conv(Layer):
     """Cross-correlation over the last `spatial` axes."""
 
     spatial: ClassVar[int]
-    refused: ClassVar = {
-        "padding_mode": "write a layer in front, such as {type: pad, pad: [1, 1, 1, 1], mode: reflect}"
-    }
 
     out_channels: PositiveInt
     kernel_size: Sizes
@@ -56,6 +61,13 @@ class Conv(Layer):
     dilation: Sizes = 1
     groups: PositiveInt = 1
     bias: Flag = True
+
+    @classmethod
+    def refusal(cls, field: str, values: Mapping[str, object]) -> str | None:
+        padding = values.get("padding")
+        if field == "padding_mode" and type(padding) is int and 0 < padding <= MAX_SIZE:
+            return _pad_in_front(cls.spatial, padding)
+        return super().refusal(field, values)
 
     def expand(self, b: Builder, x: Value) -> Value:
         in_channels = _channels(x, self.spatial, self.out_channels, self.groups)
@@ -77,6 +89,7 @@ class Conv1d(Conv):
     """
 
     spatial = 1
+    refused: ClassVar = {"padding_mode": _pad_in_front(1)}
     type: Literal["conv1d"] = "conv1d"
     kernel_size: Size1d
     stride: Size1d = 1
@@ -93,6 +106,7 @@ class Conv2d(Conv):
     """
 
     spatial = 2
+    refused: ClassVar = {"padding_mode": _pad_in_front(2)}
     type: Literal["conv2d"] = "conv2d"
     kernel_size: Size2d
     stride: Size2d = 1
@@ -108,6 +122,7 @@ class Conv3d(Conv):
     """
 
     spatial = 3
+    refused: ClassVar = {"padding_mode": _pad_in_front(3)}
     type: Literal["conv3d"] = "conv3d"
     kernel_size: Size3d
     stride: Size3d = 1

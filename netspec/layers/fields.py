@@ -32,9 +32,9 @@ NonNegativeFloat = Annotated[float, Field(ge=0), Expected("a number from 0 up")]
 Real = Annotated[float, Expected("a number")]
 DropProbability = Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)")]
 Fraction = Annotated[float, Field(ge=0, le=1), Expected("a number in [0, 1]")]
-Axis = Annotated[int, Field(ge=-8, le=7), Expected("the number of a dimension")]
+Axis = Annotated[int, Field(ge=-8, le=7), Expected("the number of a dimension, from -8 to 7")]
 AxisList = Annotated[tuple[Axis, ...], _FromList, Field(min_length=1)]
-Axes = Annotated[Axis | AxisList, Expected("the number of a dimension, or a list of them")]
+Axes = Annotated[Axis | AxisList, Expected("the number of a dimension, from -8 to 7, or a list of them")]
 
 # Sizes along spatial axes: one number for all of them, or one for each.
 _CountSingle = Annotated[tuple[Count], _FromList]

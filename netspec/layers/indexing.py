@@ -28,7 +28,8 @@ class Gather(Layer):
     """One element of x for each index: for `dim` 1, y[i, j, k] = x[i, index[i, j, k], k] (torch.gather).
 
     `index` has the rank of x and along the other dimensions no more elements than x has. The indices are from 0 to
-    below the size of `dim`, or the call is refused. The gradient is added up where it was taken from.
+    below the size of `dim`; a call checks those that are an input of the model, not those that it computes. The
+    gradient is added up where it was taken from.
     """
 
     type: Literal["gather"] = "gather"
@@ -54,7 +55,8 @@ class Take(Layer):
     """A row of each sample by its index: x `[batch, rows, ...]`, index `[batch]`, y[n] = x[n, index[n]].
 
     With an index `[batch, count]` several rows: y `[batch, count, ...]`. The indices are from 0 to below the number of
-    rows, or the call is refused. (torch.take is another thing: it counts through all elements.)
+    rows; a call checks those that are an input of the model, not those that it computes. (torch.take is another thing:
+    it counts through all elements.)
     """
 
     type: Literal["take"] = "take"
@@ -74,7 +76,8 @@ class Take(Layer):
 class OneHot(Layer):
     """1 at the index and 0 elsewhere: indices x of any shape, y `[*x, num_classes]` of the model's float type.
 
-    The indices are from 0 to below `num_classes`, or the call is refused.
+    The indices are from 0 to below `num_classes`; a call checks those that are an input of the model, not those that it
+    computes.
     """
 
     type: Literal["one_hot"] = "one_hot"

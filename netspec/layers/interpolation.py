@@ -26,8 +26,9 @@ class Interpolate(Layer):
     takes element floor(i r), `nearest_exact` floor((i + 1/2) r); `coords` is not for them. All positions are computed
     exactly (torch's in floats), a scale_factor being read as the fraction that it is closest to. A dimension whose
     size stays the same is left as it is (torch's nearest and cubic do so in some kernels, and in all gradients).
-    Symbolic sizes take scale_factor, except with align_corners. No mode smooths before it makes smaller: `antialias`
-    is false.
+    A symbolic size takes a scale_factor, or a `size` that is a whole multiple or a whole part of it in every call, but
+    no align_corners; the ratio, as a reduced fraction, has a numerator of at most 16, and is not above 1 and below 3/2.
+    No mode smooths before it makes smaller: `antialias` is false.
     """
 
     type: Literal["interpolate"] = "interpolate"

@@ -45,7 +45,8 @@ class Embedding(Layer):
     """Row `x` of a table: indices x of any shape, weight `[num_embeddings, embedding_dim]`, y `[*x, embedding_dim]`.
 
     The row `padding_idx` starts at zero and gets no gradient; reading it is like reading any other (torch's rule).
-    Starts as torch's: normal(0, 1).
+    The indices are from 0 to below `num_embeddings`; a call checks those that are an input of the model, not those that
+    it computes. Starts as torch's: normal(0, 1).
     """
 
     type: Literal["embedding"] = "embedding"

@@ -62,6 +62,10 @@ class MultiHeadAttention(Layer):
     ) -> Value:
         for name, x in (("query", query), ("key", key), ("value", value)):
             _require_sequence(name, x)
+            if x.shape[0] != query.shape[0]:
+                raise ShapeError(
+                    f"the batches of query and {name} must be equal, got {query.shape[0]} and {x.shape[0]}"
+                )
         embed = query.shape[-1]
         assert isinstance(embed, int)
         if embed % self.num_heads:

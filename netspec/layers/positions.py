@@ -17,6 +17,8 @@ from netspec.layers.fields import Count, Expected, PositiveFloat, PositiveInt
 from netspec.layers.initializers import Normal
 
 Even = Annotated[Count, Field(multiple_of=2), Expected("a positive even integer")]
+# Each has a slope of its own, a number in the graph: far more than any model has heads.
+Heads = Annotated[int, Field(gt=0, le=2**16), Expected("an integer from 1 to 65536")]
 
 
 class SinusoidalPositions(Layer):
@@ -45,8 +47,9 @@ class LearnedPositions(Layer):
     """`y = x + weight[p]`, x `[..., time, features]`, `weight` `[num_embeddings, features]` (Gehring et al. 2017).
 
     The positions p are 0, 1, ... for any time up to `num_embeddings`, which a call checks, or the optional input
-    `positions`, integers `[time]` or `[batch, time]` from 0 to below `num_embeddings`. Starts as torch.nn.Embedding:
-    normal(0, 1). The rows alone are what zeros give.
+    `positions`, integers `[time]` or `[batch, time]` from 0 to below `num_embeddings`, which a call checks where they
+    are an input of the model, not where it computes them. Starts as torch.nn.Embedding: normal(0, 1). The rows alone
+    are what zeros give.
     """
 
     type: Literal["learned_positions"] = "learned_positions"
@@ -96,7 +99,7 @@ class Alibi(Layer):
     """
 
     type: Literal["alibi"] = "alibi"
-    num_heads: PositiveInt
+    num_heads: Heads
 
     def expand(self, b: Builder, query: Value, key: Value | None = None) -> Value:
         for x in (query,) if key is None else (query, key):

@@ -12,7 +12,7 @@ from netspec.errors import ShapeError
 from netspec.graph.builder import Builder
 from netspec.graph.dims import Size, compare, format_shape
 from netspec.graph.graph import Value
-from netspec.layers.base import Layer
+from netspec.layers.base import Layer, require_floats
 from netspec.layers.fields import DropProbability, Expected, Flag, PositiveInt
 from netspec.layers.initializers import Uniform
 from netspec.layers.regularization import dropped
@@ -123,11 +123,10 @@ class CellLayer(_Recurrent):
     """One step of a recurrent layer."""
 
     def step(self, b: Builder, x: Value, *state: Value) -> tuple[Value, ...]:
-        if x.type.rank != 2 or not isinstance(x.shape[1], int):
-            raise ShapeError(f"its input must be [batch, features], got {format_shape(x.shape)}")
+        features = _features(x, "[batch, features]", 2)
         for name, held in zip("hc", state, strict=False):
             _require(held, (x.shape[0], self.hidden_size), name)
-        return self.cell(b, x, state, self.weights(b, x.shape[1]))
+        return self.cell(b, x, state, self.weights(b, features))
 
 
 class RnnCell(CellLayer, _Rnn):
@@ -188,8 +187,7 @@ class RecurrentLayer(_Recurrent):
 
     def run(self, b: Builder, x: Value, first: Sequence[Value | None], lengths: Value | None) -> tuple[Value, ...]:
         """The output `[batch, time, directions * hidden]`, and last states `[layers * directions, batch, hidden]`."""
-        if x.type.rank != 3 or not isinstance(x.shape[2], int):
-            raise ShapeError(f"its input must be [batch, time, features], got {format_shape(x.shape)}")
+        features = _features(x, "[batch, time, features]", 3)
         batch, time = x.shape[:2]
         rows = self.num_layers * len(self.directions)
         for name, held in zip(("h_0", "c_0"), first, strict=False):
@@ -207,11 +205,12 @@ class RecurrentLayer(_Recurrent):
             for position, direction in enumerate(self.directions):
                 row = layer * len(self.directions) + position
                 state = [self._first(b, held, row, batch) for held in first]
-                weights = self.weights(b, x.shape[2], f"_l{layer}{direction}")
+                weights = self.weights(b, features, f"_l{layer}{direction}")
                 *states, y = self._scan(b, x, mask, state, weights, self.reverse or position == 1)
                 last.append(tuple(states))
                 outputs.append(y)
             x = outputs[0] if len(outputs) == 1 else b.concat(outputs, 2)
+            features = len(outputs) * self.hidden_size
         stacked = (b.concat([b.reshape(h, (1, *h.shape)) for h in each], 0) for each in zip(*last, strict=True))
         return x, *stacked
 
@@ -247,7 +246,8 @@ class Rnn(RecurrentLayer, _Rnn):
     hidden]`; `h_0` of that shape gives the first ones, zeros otherwise. Parameters are torch's: `weight_ih_l0
     [hidden, in]`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0` (none with `recurrent_bias: false`), `..._reverse` of the
     second direction. `reverse` runs from the end, and gives outputs in the order of the input. `lengths [batch]` says
-    where each sequence ends: behind it the state stays and outputs are zero. `dropout` acts between layers in training.
+    where each sequence ends: behind it the state stays and outputs are zero. They are from 0 to time; a call checks
+    those that are an input of the model, not those that it computes. `dropout` acts between layers in training.
     """
 
     type: Literal["rnn"] = "rnn"
@@ -291,6 +291,17 @@ class Gru(RecurrentLayer, _Gru):
 
     def expand(self, b: Builder, x: Value, h_0: Value | None = None, lengths: Value | None = None) -> tuple[Value, ...]:
         return self.run(b, x, [h_0], lengths)
+
+
+def _features(x: Value, form: str, rank: int) -> int:
+    """The number of features of an input; a ShapeError unless it has that form, of numbers and of known features."""
+    if x.type.rank != rank:
+        raise ShapeError(f"its input must be {form}, got {format_shape(x.shape)}")
+    features = x.shape[-1]
+    if not isinstance(features, int):
+        raise ShapeError(f"the number of features must be known, got {features}")
+    require_floats(x)
+    return features
 
 
 def _require(x: Value, shape: Sequence[Size], name: str) -> None:

@@ -10,7 +10,7 @@ from netspec.graph.builder import Builder
 from netspec.graph.dims import format_shape, product
 from netspec.graph.graph import Value
 from netspec.graph.types import normal_axis
-from netspec.layers.base import Layer
+from netspec.layers.base import Layer, require_floats
 from netspec.layers.fields import Axes, Axis, Expected, Flag, NonNegativeInt
 
 
@@ -94,6 +94,8 @@ class ArgMax(Layer):
     def expand(self, b: Builder, x: Value) -> Value:
         if self.dim is not None:
             return b.argmax(x, self.dim, self.keepdim)
+        if x.type.dtype == "bool":
+            raise ShapeError(f"numbers are needed here, not {x.type}")
         index = b.argmax(b.reshape(x, (x.type.size,)), 0)
         return b.reshape(index, (1,) * x.type.rank) if self.keepdim else index
 
@@ -119,6 +121,7 @@ class LogSumExp(_Reduction):
 
     def expand(self, b: Builder, x: Value) -> Value:
         axes = axes_of(self.dim, x)
+        require_floats(x)
         largest = b.max(b.stop_gradient(x), axes, keepdims=True)
         shift = b.where(b.equal(b.abs(largest), math.inf), 0.0, largest)
         total = b.sum(b.exp(x - shift), axes, self.keepdim)
@@ -139,8 +142,7 @@ class Norm(_Reduction):
 
     def expand(self, b: Builder, x: Value) -> Value:
         axes = axes_of(self.dim, x)
-        if x.type.dtype != "float":
-            raise ShapeError(f"floating-point numbers are needed here, not {x.type}")
+        require_floats(x)
         if self.p == 1:
             return b.sum(b.abs(x), axes, self.keepdim)
         if self.p == "inf":

@@ -113,7 +113,8 @@ def _check_symbolic(plan: AxisPlan, by_corners: bool) -> None:
     if by_corners:
         raise ShapeError(f"align_corners needs sizes that are known, got {plan.size}: take half_pixel")
     if 1 < 1 / plan.step < Fraction(3, 2) or plan.step.denominator > _MOST_SYMBOLIC_PHASES:
-        raise ShapeError(f"a scale of {1 / plan.step} of {plan.size}, which the call alone knows, is not supported")
+        supported = f"it must not be above 1 and below 3/2, its numerator at most {_MOST_SYMBOLIC_PHASES}"
+        raise ShapeError(f"a scale of {1 / plan.step} of {plan.size}, which the call alone knows: {supported}")
 
 
 def _inside(taps: list[Tap], size: int) -> list[Tap]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, get_args
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from netspec.errors import NetspecError, nearest
+from netspec.graph.types import MAX_SIZE
 from netspec.layers.fields import Expected
 
 Configuration = TypeVar("Configuration", bound=BaseModel)
@@ -54,16 +55,19 @@ def construct(
     """
     hidden = [name for name in values if name in getattr(cls, "derived", ())]
     if hidden:
-        raise FieldsError([_unknown(cls, name) for name in hidden])
+        raise FieldsError([_unknown(cls, name, values) for name in hidden])
     try:
         return cls.model_validate({**values, **derived})
     except ValidationError as error:
         found: dict[str, FieldMistake] = {}
-        for detail in error.errors(include_url=False, include_context=False):
+        for detail in error.errors(include_url=False):
             if detail["loc"] and detail["loc"][0] in derived:
                 continue  # it follows from a field that is wrong or missing, from which it is derived
             mistake = _mistake(cls, detail, values)
-            found.setdefault(str(mistake.path[:1]), mistake)  # a union has a detail for each of its members
+            mistake = found.setdefault(str(mistake.path[:1]), mistake)  # a union has a detail for each of its members
+            limit = detail.get("ctx", {}).get("le", detail.get("ctx", {}).get("ge"))
+            if limit in (MAX_SIZE, -MAX_SIZE):
+                found[str(mistake.path[:1])] = mistake._replace(message=f"{mistake.message}; the limit is {limit}")
         raise FieldsError(list(found.values())) from None
 
 
@@ -75,15 +79,16 @@ def _mistake(cls: type[BaseModel], detail: Any, values: Mapping[str, Any]) -> Fi
     if detail["type"] == "missing":
         return FieldMistake(f"{name} is required", (name,))
     if name not in cls.model_fields:
-        return _unknown(cls, name)
+        return _unknown(cls, name, values)
     value = values[name]
     phrase = phrase_of(cls.model_fields[name]) or str(detail["msg"]).removeprefix("Input should be ").replace("'", "")
     hint = "; // divides to an integer" if isinstance(value, float) and "integer" in phrase else ""
     return FieldMistake(f"{name}: expected {phrase}, got {shown(value)}{hint}", path)
 
 
-def _unknown(cls: type[BaseModel], name: str) -> FieldMistake:
-    reason = getattr(cls, "refused", {}).get(name)
+def _unknown(cls: type[BaseModel], name: str, values: Mapping[str, Any]) -> FieldMistake:
+    refusal: Callable[[str, Mapping[str, Any]], str | None] | None = getattr(cls, "refusal", None)
+    reason = refusal(name, values) if refusal else None
     if reason:
         return FieldMistake(f"{name} is refused: {reason}", (name,), is_key=True)
     known = written_fields(cls)

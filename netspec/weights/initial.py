@@ -48,7 +48,7 @@ def check_indices(graph: Graph, arrays: Mapping[str, NDArray[Any]], source: str)
     """A WeightsError where a buffer whose numbers are read as indices holds one that no call could read."""
     bounds = read_as_indices(graph.nodes) if any(b.value.type.dtype != "float" for b in graph.buffers) else {}
     for buffer in graph.buffers:
-        known = [bound for bound in bounds.get(buffer.value, ()) if isinstance(bound, int)]
+        known = [bound.size for bound in bounds.get(buffer.value, ()) if isinstance(bound.size, int)]
         if known and buffer.path in arrays:
             (bound,) = known  # of two numbers the smaller one is left
             low, high = int(arrays[buffer.path].min()), int(arrays[buffer.path].max())

@@ -86,6 +86,14 @@ def test_softplus_has_no_threshold() -> None:
     np.testing.assert_allclose(model(x), exact, rtol=1e-15)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax", "tensorflow", "onnx"])
+def test_threshold_gives_nan_for_nan(backend: str) -> None:
+    text = "{netspec: 1, inputs: {x: {shape: [batch]}}, layers: [{type: threshold, threshold: 1, value: -0.5}]}"
+    x = np.array([np.nan, 1.0, np.inf, -np.inf, 1.5], "float32")
+    model = find_backend(backend).compile(loads(text).graphs, {}, "float32")
+    np.testing.assert_array_equal(model(x), F.threshold(torch.from_numpy(x), 1, -0.5).numpy())
+
+
 def test_the_two_gelus_differ_by_what_is_said() -> None:
     x = torch.linspace(-5, 5, 10001, dtype=torch.float64)
     assert 4.6e-4 < (F.gelu(x) - F.gelu(x, approximate="tanh")).abs().max() < 4.8e-4

@@ -221,5 +221,5 @@ def test_an_index_is_followed_through_what_moves_it() -> None:
 
 def test_what_pad_adds_must_be_in_range_too() -> None:
     layers = "{type: pad, pad: [1, 0], value: 5, from: words}, {type: embedding, num_embeddings: 5, embedding_dim: 2}"
-    with pytest.raises(NetspecError, match="5 is read as an index, which is below 5"):
+    with pytest.raises(NetspecError, match="takes indices below 5, and one is 5"):
         loads(f"{{netspec: 1, inputs: {{words: {{shape: [batch, 4], dtype: int64}}}}, layers: [{layers}]}}")

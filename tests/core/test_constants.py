@@ -200,10 +200,10 @@ def test_indices_that_the_graph_makes_itself_are_kept_in_range() -> None:
     assert needs(layers.Arange(start=T, end=-1, step=-1)) == [("-time + 5", 1)]
     assert needs(layers.Constant(value=[[4], [0]])) == []
     for bad, message in (
-        (layers.Arange(end=6), "given: 5 is read as an index, which is below 5"),
-        (layers.Arange(start=-1, end=3), "given: -1 is read as an index, which is from 0 up"),
-        (layers.Constant(value=[0, 7, 2]), "given: 7 is read as an index, which is below 5"),
-        (layers.Constant(value=[3, -2]), "given: -2 is read as an index"),
+        (layers.Arange(end=6), "given: table takes indices below 5, and one is 5"),
+        (layers.Arange(start=-1, end=3), "given: table takes indices from 0 up, and one is -1"),
+        (layers.Constant(value=[0, 7, 2]), "given: table takes indices below 5, and one is 7"),
+        (layers.Constant(value=[3, -2]), "given: table takes indices from 0 up, and one is -2"),
     ):
         with pytest.raises(ShapeError, match=message):
             needs(bad)

@@ -55,8 +55,16 @@ def test_the_first_layer_reads_the_only_input() -> None:
         ("{type: relu, from: {y: first}}", "5:23: 1 (relu): from: there is no input y; it has x"),
         ("{type: relu, from: {}}", "5:22: 1 (relu): from: input x is missing"),
         ("{type: add, from: {a: first, b: x}}", "5:22: 1 (add): from: there is no input a; write a list"),
-        ("{type: add}", "5:3: 1 (add): from is required: it reads two inputs or more"),
-        ("add", "5:3: 1 (add): from is required: it reads two inputs or more"),
+        ("{type: add}", "5:3: 1 (add): from is required: it reads any number of inputs, as a list"),
+        (
+            "{type: einsum, equation: ab->a}",
+            "5:3: 1 (einsum): from is required: it reads any number of inputs, as a list",
+        ),
+        (
+            "{type: lstm, hidden_size: 2, from: [x, x]}",
+            "5:38: 1 (lstm): from: expected 1 (x), got 2; h_0, c_0, lengths by name only, as in from: {x: ..., h_0",
+        ),
+        ("add", "5:3: 1 (add): from is required: it reads any number of inputs, as a list"),
         ("{type: add, from: first}", "5:3: 1 (add): two inputs or more are needed, got 1"),
         ("{type: add, from: []}", "5:3: 1 (add): two inputs or more are needed, got 0"),
     ],

@@ -144,10 +144,12 @@ layers:
 """
     )
     told = mistakes(text)
-    assert [mistake.partition(": ")[0] for mistake in told] == ["s.yaml:5:5", "s.yaml:7:38"]
-    assert "b has several outputs: name one, b:p, b:q" in told[0]
+    assert [mistake.partition(": ")[0] for mistake in told] == ["s.yaml:7:38", "s.yaml:8:9"]
+    assert told[1] == (
+        's.yaml:8:9: outputs is required: the last entry has several; name them: outputs: {p: "b:p", q: "b:q"}'
+    )
     assert mistakes(HEAD + "layers: [{type: relu, parallel: 2}]") == [
-        "s.yaml:1:1: outputs is required: the last entry gives 2 values, which are called by number"
+        "s.yaml:4:10: outputs is required: the last entry gives 2 values, which are called by number"
     ]
     assert outputs(HEAD + "layers: [{type: relu, parallel: 1}]") == {"output": "float[batch, 6]"}
 

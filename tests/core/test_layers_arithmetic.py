@@ -98,7 +98,7 @@ def test_indices_are_checked_through_a_cast() -> None:
     for given, wanted in (("int32", "int64"), ("int64", "int32")):
         assert index_bounds(loads(text % (given, wanted)).inference) == {"x": (5,)}
     flags = text.replace("num_embeddings: 5", "num_embeddings: 1") % ("bool", "int64")
-    with pytest.raises(ShapeError, match="1 is read as an index, which is below 1"):
+    with pytest.raises(ShapeError, match="takes indices below 1, and one is 1"):
         loads(flags)
 
 

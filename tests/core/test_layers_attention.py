@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from netspec import layers
-from netspec.errors import NetspecError, ShapeError
+from netspec.errors import InputError, NetspecError, ShapeError
 from netspec.graph.builder import Builder, Entry
 from netspec.graph.graph import Origin
 from netspec.graph.types import DType, TensorType
 from netspec.layers.base import Layer, input_names
 from netspec.layers.validation import FieldsError, construct
+from netspec.model import InputCheck
 from netspec.weights.initial import initial_weights
 from tests.core.layer_graphs import B, H, Shape, T, W, graph_of, shape_of, state_of
 
@@ -60,8 +61,12 @@ def test_shapes_and_parameters(layer: Layer, inputs: list[Shape], output: Shape,
 def test_the_length_of_learned_positions_is_checked_by_the_call() -> None:
     graph = graph_of(layers.LearnedPositions(num_embeddings=9), (B, T, 5))
     assert [(str(need.size), need.at_least) for need in graph.requirements] == [("-time + 10", 1)]
-    with pytest.raises(ShapeError, match="9 is read as an index, which is below 9"):
+    with pytest.raises(ShapeError, match=r"^it: it takes indices below 9, and one is 9$"):
         graph_of(layers.LearnedPositions(num_embeddings=9), (B, 10, 5))
+    check = InputCheck(graph)
+    assert check({"x0": np.zeros((1, 9, 5))}) == {"batch": 1, "time": 9}
+    with pytest.raises(InputError, match=r"^it: it takes indices below 9, and one is time - 1, 11 here$"):
+        check({"x0": np.zeros((1, 12, 5))})
 
 
 def test_attention_starts_as_that_of_torch() -> None:
@@ -90,6 +95,8 @@ REFUSED: list[tuple[Layer, dict[str, tuple[Shape, DType]], str]] = [
     (HEADS, X | {"query": ((B, 2, T, 6), "float")}, r"query must be \[batch, length, features\], got \[batch, 2, time"),
     (HEADS, X | {"value": ((B, T, W), "float")}, "the number of features of value must be known, got w"),
     (layers.MultiHeadAttention(num_heads=4), X, "the 6 features of query are not divisible by num_heads 4"),
+    (HEADS, X | {"query": ((1, T, 6), "float")}, "the batches of query and key must be equal, got 1 and batch"),
+    (HEADS, X | {"value": ((1, T, 6), "float")}, "the batches of query and value must be equal, got batch and 1"),
     (HEADS, X | {"value": ((B, H, 6), "float")}, "key and value must have the same leading dimensions and length"),
     (HEADS, X | {"mask": ((T, T), "float")}, "mask must be flags, true for what may be attended to, got float"),
     (HEADS, X | {"mask": ((B, T, T), "bool")}, "do not broadcast"),
@@ -135,7 +142,8 @@ def test_inputs_that_are_refused(layer: Layer, given: dict[str, tuple[Shape, DTy
         ("rotary_embedding", {"rotary_dim": 3}, "rotary_dim: expected a positive even integer, got 3"),
         ("rotary_embedding", {"layout": "halves"}, "layout: expected half_split or interleaved, got text 'halves'"),
         ("rotary_embedding", {"base": 0}, "base: expected a number above 0, got 0"),
-        ("alibi", {"num_heads": 0}, "num_heads: expected a positive integer, got 0"),
+        ("alibi", {"num_heads": 0}, "num_heads: expected an integer from 1 to 65536, got 0"),
+        ("alibi", {"num_heads": 65537}, "num_heads: expected an integer from 1 to 65536, got 65537"),
         ("sinusoidal_positions", {"layout": "half_split"}, "layout: expected interleaved or halves, got text"),
     ],
 )

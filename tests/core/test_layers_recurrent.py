@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from netspec import layers
 from netspec.errors import NetspecError
-from netspec.graph.dims import Size
+from netspec.graph.dims import Size, format_shape
 from netspec.graph.graph import Param
 from netspec.graph.types import TensorType
 from netspec.layers.base import Layer
@@ -117,7 +118,8 @@ def test_fields_are_checked(type: str, fields: dict[str, Any], message: str) -> 
     ("layer", "inputs", "message"),
     [
         (layers.Lstm(hidden_size=2), [(B, 3)], "its input must be [batch, time, features], got [batch, 3]"),
-        (layers.Lstm(hidden_size=2), [(B, 3, T)], "its input must be [batch, time, features], got [batch, 3, time]"),
+        (layers.Lstm(hidden_size=2), [(B, 3, T)], "the number of features must be known, got time"),
+        (layers.GruCell(hidden_size=2), [(B, T), (B, 2)], "the number of features must be known, got time"),
         (layers.Gru(hidden_size=2), [(B, T, 3), (2, B, 2)], "h_0 must be [1, batch, 2], got [2, batch, 2]"),
         (layers.Lstm(hidden_size=2), [(B, T, 3), (1, B, 2), (1, B, 3)], "c_0 must be [1, batch, 2]"),
         (layers.Rnn(hidden_size=2), [(B, T, 3), (1, B, 2), (B, 1)], "lengths must be [batch], got [batch, 1]"),
@@ -130,6 +132,13 @@ def test_shapes_that_do_not_fit_are_refused(layer: Layer, inputs: list[Shape], m
     with pytest.raises(NetspecError) as caught:
         shape_of(layer, *inputs)
     assert message in str(caught.value)
+
+
+def test_the_type_that_is_refused_is_that_of_the_input() -> None:
+    for layer, shapes in ((layers.Rnn(hidden_size=2), [(B, T, 3)]), (layers.GruCell(hidden_size=2), [(B, 3), (B, 2)])):
+        wanted = re.escape(f"floating-point numbers are needed here, not bool{format_shape(shapes[0])}")
+        with pytest.raises(NetspecError, match=wanted):
+            shape_of(layer, *shapes, dtype="bool")
 
 
 def test_integers_and_floats_have_their_places() -> None:

@@ -202,8 +202,16 @@ def test_arithmetic_takes_floats_only(layer: Layer) -> None:
 
 
 def test_flags_have_no_order() -> None:
-    with pytest.raises(ShapeError, match="numbers are needed here, not bool"):
-        shape_of(layers.TopK(k=1), (B, 3), dtype="bool")
+    for layer in (layers.TopK(k=1), layers.ArgMax(), layers.ArgMax(dim=1)):
+        with pytest.raises(ShapeError, match=r"numbers are needed here, not bool\[batch, 3\]"):
+            shape_of(layer, (B, 3), dtype="bool")
+
+
+@pytest.mark.parametrize("dtype", ["int32", "bool"])
+def test_the_type_that_a_reduction_cannot_take_is_that_of_its_input(dtype: DType) -> None:
+    for layer in (layers.Mean(), layers.LogSumExp(), layers.Norm(), layers.Var(ddof=1)):
+        with pytest.raises(ShapeError, match=rf"floating-point numbers are needed here, not {dtype}\[batch, 3\]"):
+            shape_of(layer, (B, 3), dtype=dtype)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +228,7 @@ def test_flags_have_no_order() -> None:
         ("einsum", {"equation": "bi->bb"}, "b stands twice in the output"),
         ("permute", {}, "dims is required"),
         ("permute", {"dims": 1}, "dims: expected a list of the numbers of all dimensions"),
-        ("sum", {"dim": 1.0}, "dim: expected the number of a dimension, or a list of them, got 1.0"),
+        ("sum", {"dim": 1.0}, "dim: expected the number of a dimension, from -8 to 7, or a list of them, got 1.0"),
         ("sum", {"keepdims": True}, "unknown field keepdims; did you mean keepdim?"),
         ("select", {"dim": 0}, "index is required"),
         ("select", {"dim": 0, "index": "last"}, "index: expected the number of an element"),

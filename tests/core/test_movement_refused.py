@@ -53,7 +53,12 @@ REFUSED: list[tuple[Layer, list[Shape], str]] = [
     (layers.Interpolate(size=3), [(B, 3)], "with 1 to 3 spatial dimensions"),
     (layers.Interpolate(size=3), [(B, 3, T)], "how many times time goes into 3 depends on the call"),
     (layers.Interpolate(scale_factor=0.1), [(B, 3, 8)], "nothing is left of a size of 8"),
-    (layers.Interpolate(scale_factor=1.25), [(B, 3, T)], "a scale of 5/4 of time, which the call alone knows"),
+    (
+        layers.Interpolate(scale_factor=1.25),
+        [(B, 3, T)],
+        "time, which the call alone knows: it must not be above 1 and below 3/2",
+    ),
+    (layers.Interpolate(scale_factor=3.4), [(B, 3, T)], "a scale of 17/5 of time, .*, its numerator at most 16"),
     (
         layers.Interpolate(scale_factor=2.0, mode="linear", coords="align_corners"),
         [(B, 3, T)],
