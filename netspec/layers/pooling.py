@@ -10,7 +10,7 @@ from netspec.graph.dims import Size, format_shape
 from netspec.graph.graph import Value
 from netspec.graph.ops.pooling import AdaptiveAveragePool, AdaptiveMaxPool, AveragePool, MaxPool
 from netspec.graph.ops.products import Pairs
-from netspec.layers.base import Layer, per_axis, require_spatial
+from netspec.layers.base import Layer, per_axis, require_floats, require_spatial
 from netspec.layers.fields import Flag, Numbers1d, Numbers2d, Numbers3d, Size1d, Size2d, Size3d
 
 Sizes = int | tuple[int, ...]
@@ -138,6 +138,7 @@ class AdaptiveAvgPooling(Layer):
 
     def expand(self, b: Builder, x: Value) -> Value:
         require_spatial(x, self.spatial)
+        require_floats(x)
         output = per_axis(self.output_size, self.spatial)
         # One bin is the plain mean, whatever the size.
         single = tuple(axis for axis, count in enumerate(output, 2) if count == 1)
@@ -193,6 +194,7 @@ class AdaptiveMaxPooling(Layer):
 
     def expand(self, b: Builder, x: Value) -> Value:
         require_spatial(x, self.spatial)
+        require_floats(x)
         output = per_axis(self.output_size, self.spatial)
         if x.shape[2:] == output:
             return x

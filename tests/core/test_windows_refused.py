@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from netspec import layers
-from netspec.errors import ShapeError
+from netspec.errors import NetspecError, ShapeError
 from netspec.layers.base import Layer
 from netspec.layers.validation import FieldsError, construct
+from netspec.spec import loads
 from tests.core.layer_graphs import B, H, Shape, T, shape_of
 
 LINE, VOLUME = (B, 6, 11), (B, 4, 7, 6, 5)
@@ -91,3 +92,12 @@ def test_a_shape_is_refused(layer: Layer, shape: Shape, message: str) -> None:
 def test_a_field_is_refused(cls: type[Layer], fields: dict[str, Any], message: str) -> None:
     with pytest.raises(FieldsError, match=message):
         construct(cls, fields)
+
+
+@pytest.mark.parametrize("layer", ["adaptive_avg_pool1d", "adaptive_max_pool1d"])
+@pytest.mark.parametrize("size", [1, 4, 3, 8])
+def test_bins_are_of_floats_however_many_there_are(layer: str, size: int) -> None:
+    """As many as elements were taken of any type, and others refused."""
+    given = f"inputs: {{x: {{shape: [b, 2, 8], dtype: int32}}}}, layers: [{{type: {layer}, output_size: {size}}}]"
+    with pytest.raises(NetspecError, match=r"floating-point numbers are needed here, not int32\[b, 2, 8\]"):
+        _ = loads(f"{{netspec: 1, {given}}}").inference
