@@ -92,16 +92,17 @@ def evaluate_reference(case: Case, dtype: FloatType) -> Reference:
     return reference(case.graph, case.sizes, exact, lambda: rounded(case, unit), dtype)
 
 
-def rounded(case: Case, unit: float = UNIT_ROUNDOFF) -> Iterator[Evaluation]:
-    """The same pass, 8 times, with a random rounding of size `unit` in all that is given and every number computed.
+def rounded(case: Case, unit: float = UNIT_ROUNDOFF, given: bool = True) -> Iterator[Evaluation]:
+    """The same pass, 8 times, with a random rounding of size `unit` in every number computed, and in what is `given`.
 
     In cotangents too: a bias at the end has their sum as its gradient, in which each of them is added with a rounding.
     """
     backend = cast(ReferenceBackend, reference_backend())
     for draw in range(DRAWS):
-        inputs = {name: _shaken(f"input:{name}", array, draw, unit) for name, array in case.inputs.items()}
-        weights = {path: _shaken(path, array, draw, unit) for path, array in case.weights.items()}
-        cotangents = {name: _shaken(f"cotangent:{name}", each, draw, unit) for name, each in case.cotangents.items()}
+        inputs, weights, cotangents = (
+            {name: _shaken(f"{kind}{name}", each, draw, unit if given else 0.0) for name, each in arrays.items()}
+            for kind, arrays in (("input:", case.inputs), ("", case.weights), ("cotangent:", case.cotangents))
+        )
         model = backend.rounding(draw, unit).compile(case.graphs, weights, "float64")
         yield model.evaluate(inputs, cotangents or None, case.training)
 

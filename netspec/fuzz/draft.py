@@ -13,6 +13,7 @@ from netspec.errors import NetspecError
 from netspec.fuzz.references import changed_entry, references_of
 from netspec.graph.dims import evaluate
 from netspec.graph.graph import Graph
+from netspec.graph.indices import read_as_indices
 from netspec.graph.types import INTEGERS
 from netspec.spec import Spec, loads
 
@@ -68,7 +69,11 @@ class Draft:
         except NetspecError:
             self.refused += 1
             return None
-        return None if _unbounded(pair.inference) or _unbounded(pair.training) else loaded
+        return (
+            None
+            if any(_unbounded(graph) or _out_of_range(graph) for graph in (pair.inference, pair.training))
+            else loaded
+        )
 
     def add(self, entries: Sequence[Entry], references: Iterable[str]) -> bool:
         """Append entries, and hold the values that `references` name; False where the spec is refused."""
@@ -159,6 +164,17 @@ def _unbounded(graph: Graph) -> bool:
     read = {value for node in graph.nodes for value in node.inputs} | {output.value for output in graph.outputs}
     bounded = index_bounds(graph)
     return any(value in read and name not in bounded for name, value in integers.items())
+
+
+def _out_of_range(graph: Graph) -> bool:
+    """Whether it reads integers as indices that it computes and nothing is known of: each framework reads its own."""
+    read = read_as_indices(graph.nodes)
+    return any(
+        value in read and node.op.index_range(types) is None and not node.op.moved(types)
+        for node in graph.all_primitives()
+        for types in [tuple(each.type for each in node.inputs)]
+        for value in node.outputs
+    )
 
 
 def written_shape(shape: Iterable[int | str]) -> list[int | str]:

@@ -85,7 +85,7 @@ class Builder(ControlFlow):
         self._current: dict[str, Value] = {}  # the latest value of each buffer
         self._nodes: list[Node | Call] = []
         self._producers: dict[Value, Node] = {}
-        self._requirements: dict[tuple[Size, int], Requirement] = {}
+        self._requirements: dict[tuple[Size, int, str], Requirement] = {}  # one of each layer: it may be pruned
         self._call: _OpenCall | None = None
 
     # The frame of the graph.
@@ -167,7 +167,7 @@ class Builder(ControlFlow):
             if alias in self._state:
                 raise NetspecError(f"two parameters would have the path {alias}")
         for requirement in index_requirements(self._nodes):
-            self._requirements.setdefault((requirement.size, requirement.at_least), requirement)
+            self._note(requirement)
         updates = {path: value for path, value in self._current.items() if value is not self._state[path].value}
         return Graph(
             name=self.name,
@@ -272,8 +272,11 @@ class Builder(ControlFlow):
     def require(self, size: Size, at_least: int, message: str) -> None:
         """Have every call refuse a size below `at_least`; nothing where no size of its symbols is."""
         if bounds(size)[0] < at_least:
-            requirement = Requirement(size, at_least, message, self._open().entry.origin)
-            self._requirements.setdefault((size, at_least), requirement)
+            self._note(Requirement(size, at_least, message, self._open().entry.origin))
+
+    def _note(self, requirement: Requirement) -> None:
+        key = requirement.size, requirement.at_least, requirement.origin.path
+        self._requirements.setdefault(key, requirement)
 
     def apply_all(self, op: Op, *inputs: Value) -> tuple[Value, ...]:
         """Emit a primitive with any number of outputs."""

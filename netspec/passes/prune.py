@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from netspec.graph.control_flow import reads
-from netspec.graph.graph import Body, Call, Graph, Node, Value
+from netspec.graph.dims import Size
+from netspec.graph.graph import Body, Call, Graph, Node, Requirement, Value
 from netspec.graph.ops import Cond, Control, CustomGradient, Scan, While
 
 
@@ -15,7 +16,11 @@ def prune(graph: Graph) -> Graph:
     kept = _live(graph.nodes, {output.value for output in graph.outputs} | set(graph.updates.values()))
     pruned = replace(graph, nodes=kept)
     layers = {call.path for call in pruned.all_calls()}
-    return replace(pruned, requirements=tuple(need for need in graph.requirements if need.origin.path in layers))
+    needed: dict[tuple[Size, int], Requirement] = {}  # the first layer that is left speaks for the others
+    for need in graph.requirements:
+        if need.origin.path in layers:
+            needed.setdefault((need.size, need.at_least), need)
+    return replace(pruned, requirements=tuple(needed.values()))
 
 
 def _live(nodes: Sequence[Node | Call], needed: set[Value]) -> tuple[Node | Call, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
 import netspec
 from netspec.analysis.index_bounds import index_bounds
 from netspec.errors import NetspecError
+from netspec.fuzz.draft import Draft
 from netspec.fuzz.generator import generate
 from netspec.fuzz.references import entries
 from netspec.spec import Spec, loads
@@ -150,3 +153,29 @@ def test_a_kernel_above_a_volume_with_padding_pools_on_torch(fields: str) -> Non
         spec = spec_of(f"x: {{shape: [batch, 2, 5, 3, {size}]}}", layer)
         dims = {"height": 1} if size == "height" else None
         assert netspec.verify(spec, ["torch"], dtype="float64", dims=dims).agree
+
+
+def test_a_requirement_outlives_the_first_layer_that_had_it() -> None:
+    """Of two layers of one size the first was left out of one mode, and what both require with it."""
+    layers = "{name: c, type: conv1d, out_channels: 2, kernel_size: 3, from: x}, "
+    layers += "{name: z, type: zeros, shape: [$(batch), 2, $(time - 2)]}, {name: y, type: by_mode, from: [c, z]}"
+    graphs = spec_of("x: {shape: [batch, 3, time]}", layers).graphs
+    for graph in (graphs.inference, graphs.training):
+        assert [(str(need.size), need.at_least) for need in graph.requirements] == [("time - 2", 1)]
+    assert graphs.inference.requirements[0].origin.path != graphs.training.requirements[0].origin.path
+
+
+def test_no_graph_reads_integers_that_nothing_bounds_as_indices() -> None:
+    """What a framework reads there is its own: torch refused -1, and others took the last row."""
+    entries = (
+        "{name: i, type: cast, dtype: int64, from: x}, {name: y, type: embedding, num_embeddings: 3, embedding_dim: 2}"
+    )
+    draft = Draft(random.Random(0))
+    draft.add_input(["batch", 2])
+    held = draft.values[0].reference
+    cast = {"name": "i", "type": "cast", "dtype": "int64", "from": held}
+    table = {"name": "y", "type": "embedding", "num_embeddings": 3, "embedding_dim": 2, "from": "i"}
+    assert spec_of("x: {shape: [batch, 2]}", entries).inference.outputs
+    assert draft.add([cast], ["i"])
+    assert not draft.add([table], ["y"])
+    assert draft.add([{"name": "k", "type": "argmax", "dim": 1, "from": held}, {**table, "from": "k"}], ["y"])
