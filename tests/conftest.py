@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 
 # XLA's programs run once here: that of the case `volumes` is compiled in 1.2 s instead of 8.9, without LLVM's optimiser
-# and with the older way to write out fused loops. The conformance suite takes XLA as users have it in float32.
+# and with the older way to write out fused loops. `make layers` runs the table with XLA as users have it in float32.
 QUICK_XLA = (
     "--xla_backend_optimization_level=0",
     "--xla_llvm_disable_expensive_passes=true",

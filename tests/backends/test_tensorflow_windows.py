@@ -180,6 +180,7 @@ def test_a_graph_without_the_layout_pass_runs_too() -> None:
     assert abs(outputs["y"] - expected).numpy().max() <= 1e-5
 
 
+@pytest.mark.thorough  # the conformance suite has a target without oneDNN in every run
 def test_all_of_it_without_onednn() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "not without_onednn"]
     environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}

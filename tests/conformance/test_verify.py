@@ -137,7 +137,9 @@ def test_json_of_disagreement_is_strict_json(tmp_path: Path) -> None:
     assert row["max_output_error"] < 1e-6
 
 
-@pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
+@pytest.mark.parametrize(
+    "train", [pytest.param(False, marks=pytest.mark.thorough), True], ids=["inference", "training"]
+)
 def test_default_backends_are_all_that_are_installed(tmp_path: Path, train: bool) -> None:
     arguments = ["--train"] if train else []
     found = verify(tmp_path, str(SPECS / "residual.yaml"), "--dtype", "float64", *arguments, points=points("missing"))

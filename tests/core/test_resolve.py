@@ -230,7 +230,20 @@ def same_model(spec: Spec) -> str:
     return written
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def spec_files() -> list[Any]:
+    """Of torchvision's models, which are alike, one of each family; `make test-zoo` has the others."""
+    quick = {"alexnet", "densenet121", "inception_v3", "resnet18", "squeezenet1_1", "vgg11_bn"}
+    return [
+        pytest.param(
+            path,
+            id=f"{path.parent.name}-{path.stem}",
+            marks=[pytest.mark.zoo] if path.parent.name == "torchvision" and path.stem not in quick else [],
+        )
+        for path in FILES
+    ]
+
+
+@pytest.mark.parametrize("path", spec_files())
 def test_specs(path: Path) -> None:
     same_model(load(path))
 

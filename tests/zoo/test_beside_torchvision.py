@@ -91,7 +91,10 @@ def assert_same_law(ours: Array, theirs: Array, path: str) -> None:
         assert tails[0] == tails[1], path
 
 
-@pytest.mark.parametrize("name", ["inception_v3", pytest.param("resnet50", marks=pytest.mark.zoo)])
+LARGE = [pytest.param(name, marks=pytest.mark.zoo) for name in ("inception_v3", "resnet50")]
+
+
+@pytest.mark.parametrize("name", ["resnet18", *LARGE])
 def test_training_is_that_of_torchvision(name: str) -> None:
     import torch
 
