@@ -77,11 +77,12 @@ def fuzz(options: Options, progress: Callable[[int, FuzzReport], None] = lambda 
         warnings.simplefilter("ignore")  # of numbers that overflow: the comparison knows of them
         for done, number in enumerate(numbers, 1):
             chosen = rotated(every, number) if options.rotate else every
+            graph: FuzzedGraph | None = None
             try:
                 graph = generate(options.seed, number, wanted=options.layers)
                 pending.extend(_start(graph, chosen, pool, report, options))
             except Exception as error:  # noqa: BLE001 (no spec may make the core raise what is no NetspecError)
-                report.findings.append(_finding_of_the_core(error, number, options))
+                report.findings.append(_finding_of_the_core(error, number, graph, options))
             while len({each.graph.number for each in pending}) > AHEAD:
                 _finish(pending.popleft(), pool, report, options)
             progress(done, report)
@@ -146,15 +147,11 @@ def _breaks(relation: str, graph: FuzzedGraph) -> bool:
         return False
 
 
-def _finding_of_the_core(error: Exception, number: int, options: Options) -> Finding:
-    """What the core raised on a graph that was made, or in making it: then there is no text of it."""
+def _finding_of_the_core(error: Exception, number: int, graph: FuzzedGraph | None, options: Options) -> Finding:
+    """What the core raised on a graph, or in making it: then there is no text of it."""
     words = tuple(line.rstrip() for line in traceback.format_exception(error)[-3:])
     finding = Finding(number, "core", "reading, or the reference", words)
-    try:
-        graph = generate(options.seed, number, wanted=options.layers)
-    except Exception:  # noqa: BLE001 (the same error again)
-        return finding
-    return _written(finding, graph, graph.text, options)
+    return finding if graph is None else _written(finding, graph, graph.text, options)
 
 
 def _written(finding: Finding, graph: FuzzedGraph, text: str, options: Options) -> Finding:
