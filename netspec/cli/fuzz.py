@@ -13,7 +13,9 @@ from netspec.cli.output import emit, emit_json, note
 
 
 def fuzz(
-    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many graphs.")] = 100,
+    count: Annotated[
+        int | None, typer.Option("--count", metavar="N", min=1, help="How many graphs. Default: 100.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Graphs are the same for the same seed.")] = 0,
     number: Annotated[
         list[int] | None,
@@ -49,14 +51,17 @@ def fuzz(
     from pathlib import Path
 
     from netspec.cli.verify import backend_names
-    from netspec.errors import printable
+    from netspec.errors import NetspecError, printable
     from netspec.fuzz.report import FuzzReport
     from netspec.fuzz.run import Options
     from netspec.fuzz.run import fuzz as run
     from netspec.fuzz.targets import BackendNeverAnsweredError
 
+    if number and count is not None:
+        raise NetspecError("--count: not together with --graph, which names each graph")
     live = sys.stderr is not None and sys.stderr.isatty()
-    total = len(number) if number else count
+    graphs = number or range(100 if count is None else count)
+    total = len(graphs)
 
     def progress(done: int, report: FuzzReport) -> None:
         if live:
@@ -65,7 +70,7 @@ def fuzz(
             sys.stderr.flush()
 
     wanted = [] if layers is None else [name.strip() for name in layers.split(",")]
-    options = Options(count, seed, backend_names(backends), rotate, Path(folder), number, wanted)
+    options = Options(graphs, seed, backend_names(backends), rotate, Path(folder), wanted)
     try:
         report = run(options, progress)
     except BackendNeverAnsweredError as error:

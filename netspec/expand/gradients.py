@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from netspec.errors import LanguageError, ShapeError, nearest, printable
 from netspec.expand.names import BROKEN, Result
 from netspec.expand.reading import Bound
+from netspec.expand.running import body_of
 from netspec.expand.units import Application, BlockUnit
 from netspec.graph.control_flow import captured
 from netspec.graph.graph import Body, Call, Origin, Value, all_primitives
@@ -22,14 +23,8 @@ def with_gradient(unit: BlockUnit, written: Text, given: Bound) -> Result:
     """What the block gives, with the gradient of the block that `written` names."""
     at, builder = unit.at, unit.context.builder
     origin = Origin(at.path, at.entry.location)
-    result = BROKEN
-
-    def forward(*values: Value) -> list[Value]:
-        nonlocal result
-        result = unit.plain_call(Bound(dict(zip(given.values, values, strict=True)), given.texts))
-        return list((result.ports or {}).values())
-
-    body = builder.body(forward, [x.type for x in given.values.values()], "in a block with a gradient", origin)
+    types = [x.type for x in given.values.values()]
+    body, result = body_of(unit.plain_call, given, types, "in a block with a gradient", builder, origin)
     if result.ports is None:
         return BROKEN
     _check_pure(body, at.label, unit.name)

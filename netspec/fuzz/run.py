@@ -36,16 +36,15 @@ class Options:
     """What to fuzz. With `rotate` each graph runs on two targets in turn, not on all of them, and is asked
     two relations.
 
-    `folder` takes the files of failures; without one nothing is cut down or written. `numbers` are single graphs
-    instead of the first `count`. Each graph has some of `layers`, where any are named.
+    `folder` takes the files of failures; without one nothing is cut down or written. Each graph has some of `layers`,
+    where any are named.
     """
 
-    count: int = 100
+    numbers: Sequence[int] = range(100)
     seed: int = 0
     backends: Sequence[str | Backend] | None = None
     rotate: bool = False
     folder: Path | None = None
-    numbers: Sequence[int] | None = None
     layers: Sequence[str] = ()
 
 
@@ -71,11 +70,10 @@ def fuzz(options: Options, progress: Callable[[int, FuzzReport], None] = lambda 
         require_generated(type)
     every = targets(options.backends)
     report = FuzzReport(options.seed)
-    numbers = range(options.count) if options.numbers is None else options.numbers
     pending: deque[_Pending] = deque()
     with Pool() as pool, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of numbers that overflow: the comparison knows of them
-        for done, number in enumerate(numbers, 1):
+        for done, number in enumerate(options.numbers, 1):
             chosen = rotated(every, number) if options.rotate else every
             graph: FuzzedGraph | None = None
             try:

@@ -129,9 +129,11 @@ def test_scans_that_are_refused(entry: str, message: str) -> None:
 def test_a_layer_and_a_group_without_inputs_are_not_scanned() -> None:
     head = "netspec: 1\ninputs: {x: {shape: [batch, 3]}}\nlayers:\n"
     layer = head + "  - {type: relu, scan: {over: [x], dim: 1}}"
-    assert mistakes(layer) == ["s.yaml:4:24: 0 (relu): scan: a layer is not scanned: put it in a group with inputs"]
+    assert mistakes(layer) == [
+        "s.yaml:4:24: 0 (relu): scan: a layer does not run in a scan: put it in a group with inputs"
+    ]
     group = head + "  - {layers: [relu], scan: {over: [x], dim: 1}}"
-    assert mistakes(group) == ["s.yaml:4:5: 0 (group): scan: a group that is scanned writes its inputs"]
+    assert mistakes(group) == ["s.yaml:4:5: 0 (group): scan: a group that runs in a scan writes its inputs"]
 
 
 def test_what_is_carried_must_come_out_as_it_went_in() -> None:

@@ -52,3 +52,8 @@ def test_help_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
 def test_no_graphs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["fuzz", "--count", "0"]) == 2
     assert "--count" in capsys.readouterr().err
+
+
+def test_a_count_of_single_graphs_is_refused() -> None:
+    with pytest.raises(NetspecError, match="--count: not together with --graph, which names each graph"):
+        run(["fuzz", "--graph", "7", "--count", "3", "--backends", "numpy"])

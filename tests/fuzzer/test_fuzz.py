@@ -30,7 +30,7 @@ SEED = 0
 
 
 def test_100_graphs_agree() -> None:
-    report = fuzz(Options(GRAPHS, SEED, rotate=True))
+    report = fuzz(Options(range(GRAPHS), SEED, rotate=True))
     assert report.graphs == GRAPHS
     assert report.agree, str(report)
     assert len(report.ill_conditioned) <= ILL_CONDITIONED_SHARE * GRAPHS, report.ill_conditioned
@@ -73,7 +73,7 @@ QUICK = ("conv2d", "max_pool2d", "relu", "linear", "batch_norm", "embedding")
 
 def test_a_checker_that_takes_a_broken_spec_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netspec.fuzz.twins.loads", lambda text, file: loads(VALID))
-    report = fuzz(Options(2, SEED, ["numpy"]))
+    report = fuzz(Options(range(2), SEED, ["numpy"]))
     assert not report.agree
     assert {finding.words[0] for finding in report.findings} == {"it was taken"}
 
@@ -83,7 +83,7 @@ def test_a_failure_of_the_core_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> 
         raise AssertionError("our own mistake")
 
     monkeypatch.setattr("netspec.fuzz.run.modes", broken)
-    report = fuzz(Options(2, SEED, ["numpy"]))
+    report = fuzz(Options(range(2), SEED, ["numpy"]))
     assert [(finding.number, finding.kind) for finding in report.findings] == [(0, "core"), (1, "core")]
     assert "our own mistake" in report.findings[0].words[-1]
 
@@ -93,7 +93,7 @@ def test_what_the_core_fails_on_is_written_as_it_is(tmp_path: Path, monkeypatch:
         raise AssertionError("our own mistake")
 
     monkeypatch.setattr("netspec.fuzz.run.modes", broken)
-    (finding,) = fuzz(Options(1, SEED, ["numpy"], folder=tmp_path / "new")).findings
+    (finding,) = fuzz(Options(range(1), SEED, ["numpy"], folder=tmp_path / "new")).findings
     assert finding.file is not None and finding.command == f"netspec fuzz --seed {SEED} --graph 0"
     assert Path(finding.file).read_text() == generate(SEED, 0).text  # JSON, which has no place for words
     assert Path(finding.file).suffix == ".json"
@@ -101,7 +101,7 @@ def test_what_the_core_fails_on_is_written_as_it_is(tmp_path: Path, monkeypatch:
 
 def test_a_broken_spec_that_is_taken_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netspec.fuzz.twins.loads", lambda text, file: loads(VALID))
-    found = fuzz(Options(1, SEED, ["numpy"], folder=tmp_path)).findings
+    found = fuzz(Options(range(1), SEED, ["numpy"], folder=tmp_path)).findings
     assert {Path(finding.file or "").read_text() for finding in found} == {
         f"# graph 0 of seed {SEED}\n# it was taken\n{twin.text}" for twin in negative_twins(generate(SEED, 0))
     }
@@ -113,7 +113,7 @@ def test_a_relation_that_does_not_hold_is_cut_down(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setitem(CHECKS, "saved", wrong)
     number = next(n for n in range(200) if "gelu" in {e.get("type") for e in entries(generate(SEED, n).data["layers"])})
-    (finding,) = fuzz(Options(seed=SEED, backends=["numpy"], numbers=[number], folder=tmp_path)).findings
+    (finding,) = fuzz(Options([number], SEED, ["numpy"], folder=tmp_path)).findings
     assert (finding.kind, finding.words) == ("relation: saved", ("it has a gelu",))
     assert finding.file is not None
     assert [entry["type"] for entry in loads(Path(finding.file).read_text()).resolved()["layers"]] == ["gelu"]
@@ -123,7 +123,7 @@ def test_a_folder_that_takes_no_file_is_refused_before_the_run(tmp_path: Path) -
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "more"):
         with pytest.raises(NetspecError, match="no folder that can be written to"):
-            fuzz(Options(1, SEED, ["numpy"], folder=folder))
+            fuzz(Options(range(1), SEED, ["numpy"], folder=folder))
 
 
 def test_a_finding_outlives_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_a_finding_outlives_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("netspec.fuzz.twins.loads", lambda text, file: loads(VALID))
     monkeypatch.setattr("netspec.fuzz.reproducing.write_atomically", full)
-    found = fuzz(Options(1, SEED, ["numpy"], folder=tmp_path)).findings
+    found = fuzz(Options(range(1), SEED, ["numpy"], folder=tmp_path)).findings
     assert {finding.words for finding in found} == {("it was taken", "no file: no space left")}
 
 
@@ -142,7 +142,7 @@ def test_a_finding_outlives_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_backend_that_never_answers_ends_the_run(name: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"netspec.fuzz.targets.{name}", value)
     with pytest.raises(BackendNeverAnsweredError, match=r"backend torch failed:(.|\n)*its process ended with status"):
-        fuzz(Options(3, SEED, ["torch"]))
+        fuzz(Options(range(3), SEED, ["torch"]))
 
 
 # Relations between models.
@@ -204,7 +204,7 @@ def mutant(monkeypatch: pytest.MonkeyPatch, base: str, mistake: str) -> Backend:
 def test_a_planted_mistake_is_found_cut_down_and_reproduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = mutant(monkeypatch, "torch", "gelu_tanh")
     number = next(n for n in range(200) if "type: gelu" in generate(SEED, n).text and not generate(SEED, n).whole)
-    report = fuzz(Options(seed=SEED, backends=[wrong], numbers=[number], folder=tmp_path))
+    report = fuzz(Options([number], SEED, [wrong], folder=tmp_path))
     assert not report.agree
     finding = report.findings[0]
     assert finding.file is not None and finding.command is not None
@@ -218,7 +218,7 @@ def test_a_planted_mistake_is_found_cut_down_and_reproduced(tmp_path: Path, monk
 
 
 def test_the_same_graph_without_a_mistake_agrees() -> None:
-    assert fuzz(Options(4, SEED, [find_backend("torch")])).agree
+    assert fuzz(Options(range(4), SEED, [find_backend("torch")])).agree
 
 
 def test_styles_say_the_same() -> None:
