@@ -1,6 +1,7 @@
 """What every test needs: a quiet, repeatable environment, set before any framework is imported."""
 
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -21,6 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     os.environ.setdefault("XLA_FLAGS", " ".join(QUICK_XLA))
     os.environ["NO_COLOR"] = "1"  # messages are compared as plain text
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts `make test &`: netspec would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # The same examples in every run, so that a failure can be repeated; no deadline, since machines are noisy.
     hypothesis.settings.register_profile("netspec", derandomize=True, deadline=None)
     hypothesis.settings.load_profile("netspec")
