@@ -14,7 +14,7 @@ from functools import cache, cached_property
 import numpy as np
 import pytest
 
-from netspec.backend import Backend, FloatType, find_backend
+from netspec.backend import Backend
 from netspec.compare.verify import ask
 from netspec.compare.worker import BackendProcessError, Worker
 from netspec.errors import NetspecError
@@ -22,7 +22,7 @@ from netspec.fuzz.generator import FuzzedGraph, generate
 from netspec.fuzz.judging import Mode, Verdict, judge, modes
 from netspec.fuzz.run import meets
 from netspec.fuzz.targets import Target
-from tests.conformance.command import MUTANTS
+from tests.conformance.kept import KeptWorkers
 from tests.fuzzer.bodies import BODIES
 from tests.fuzzer.planted import Planted
 
@@ -67,21 +67,13 @@ def meet(number: int, wanted: tuple[str, ...] = ()) -> Met:
 
 
 class Hunt:
-    """The processes, one for each framework, started when first needed."""
+    """Looks for graphs that betray a mistake."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        patch.syspath_prepend(MUTANTS)
-        self._workers: dict[str, Worker] = {}
+    def __init__(self, workers: KeptWorkers) -> None:
+        self._workers = workers
 
     def worker(self, base: str) -> Worker:
-        if base not in self._workers:
-            dtype: FloatType = "float32" if base == "onnx" else "float64"
-            self._workers[base] = Worker(find_backend(base), dtype)
-        return self._workers[base]
-
-    def close(self) -> None:
-        for worker in self._workers.values():
-            worker.close()
+        return self._workers.worker(base, "float32" if base == "onnx" else "float64")
 
     def caught_at(self, planted: Planted, base: str, graphs: int = GRAPHS) -> int | None:
         """The first graph that disagrees; a breakdown does not count, as a mutant may not know of all fields."""

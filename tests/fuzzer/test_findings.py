@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,6 +15,13 @@ from netspec.fuzz.draft import Draft
 from netspec.fuzz.generator import generate
 from netspec.fuzz.references import entries
 from netspec.spec import Spec, loads
+from tests.conformance.kept import KeptWorkers
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[KeptWorkers]:
+    with KeptWorkers() as kept:
+        yield kept
 
 
 def spec_of(inputs: str, layers: str, output: str = "y") -> Spec:
@@ -29,18 +37,18 @@ def test_a_product_that_float32_cannot_hold_is_judged_as_zero() -> None:
 
 
 @pytest.mark.parametrize("layer", ["max", "max_pool2d, kernel_size: 2", "global_max_pool"])
-def test_a_maximum_is_well_conditioned(layer: str) -> None:
+def test_a_maximum_is_well_conditioned(workers: KeptWorkers, layer: str) -> None:
     """The noise that roundings are judged by moved the maximum from its place, and its gradient was gone."""
     spec = spec_of("x: {shape: [batch, 2, 4, 4]}", f"{{name: y, type: {layer}, from: x}}")
-    report = netspec.verify(spec, ["torch"], dtype="float32")
+    report = workers.judge(spec, "torch")
     assert report.agree
-    assert not report.backends["torch"].ill_conditioned
+    assert not report.ill_conditioned
 
 
-def test_one_number_in_a_group_is_normalised_on_torch() -> None:
+def test_one_number_in_a_group_is_normalised_on_torch(workers: KeptWorkers) -> None:
     """F.group_norm refuses one sample with one number in each group."""
     spec = spec_of("x: {shape: [batch, 2]}", "{name: y, type: group_norm, num_groups: 2, from: x}")
-    assert netspec.verify(spec, ["torch"], dtype="float64", dims={"batch": 1}).agree
+    assert workers.judge(spec, "torch", dtype="float64", dims={"batch": 1}).agree
 
 
 def test_a_transposed_convolution_of_padding_alone_is_refused() -> None:
@@ -65,11 +73,11 @@ def test_a_size_that_only_a_shape_speaks_of_keeps_its_input() -> None:
     assert list(entries(graph.data["layers"]))
 
 
-def test_a_kernel_above_its_volume_pools_on_torch() -> None:
+def test_a_kernel_above_its_volume_pools_on_torch(workers: KeptWorkers) -> None:
     """With ceil_mode one window begins inside; F.avg_pool3d refuses it, its siblings do not."""
     layer = "{name: y, type: avg_pool3d, kernel_size: [3, 1, 2], ceil_mode: true, from: x}"
     spec = spec_of("x: {shape: [batch, 2, time, 4, 5]}", layer)
-    assert netspec.verify(spec, ["torch"], dtype="float64", dims={"time": 2}).agree
+    assert workers.judge(spec, "torch", dtype="float64", dims={"time": 2}).agree
 
 
 def test_an_index_stays_below_all_that_it_is_read_by() -> None:
@@ -88,7 +96,7 @@ def test_an_index_stays_below_all_that_it_is_read_by() -> None:
 
 
 @pytest.mark.parametrize("layer", ["max", "min", "global_max_pool", "maximum", "minimum"])
-def test_the_largest_of_what_xla_computes_twice_has_a_gradient(layer: str) -> None:
+def test_the_largest_of_what_xla_computes_twice_has_a_gradient(workers: KeptWorkers, layer: str) -> None:
     """It was NaN: in a second loop, with other roundings, no number was the largest one of the first."""
     shape = "[batch, 1, 3]" if layer == "global_max_pool" else "[batch, 1]"
     layers = f"{{name: b, type: batch_norm, eps: 0.1, init: {{bias: ones}}, from: x}}, {{name: y, type: {layer}}}"
@@ -96,26 +104,26 @@ def test_the_largest_of_what_xla_computes_twice_has_a_gradient(layer: str) -> No
     if layer in ("maximum", "minimum"):
         inputs = "x: {shape: [batch, 6, 3, 4]}, z: {shape: [batch, 6, 3, 4]}"
         layers = f"{{name: b, type: instance_norm, from: x}}, {{name: y, type: {layer}, from: [b, z]}}"
-    assert netspec.verify(spec_of(inputs, layers), ["jax"], dtype="float64", dims={"batch": 5}).agree
+    assert workers.judge(spec_of(inputs, layers), "jax", dtype="float64", dims={"batch": 5}).agree
 
 
-def test_a_sum_of_cotangents_that_cancel_is_judged_by_them() -> None:
+def test_a_sum_of_cotangents_that_cancel_is_judged_by_them(workers: KeptWorkers) -> None:
     """The gradient of a bias was 2e-5 off on TensorFlow and JAX alike, 7 times what was allowed."""
     layer = "{name: conv_transpose2d_31, type: conv_transpose2d, out_channels: 2, kernel_size: 3, stride: [2, 5], "
     layer += "output_padding: [0, 2], dilation: [4, 1], from: x4}"
     inputs, outputs = "{x4: {shape: [batch, 1, 5, 3]}}", "{o7: conv_transpose2d_31}"
     spec = loads(f"{{netspec: 1, inputs: {inputs}, layers: [{layer}], outputs: {outputs}}}")
-    assert netspec.verify(spec, ["tensorflow", "jax"], dims={"batch": 5}).agree
+    assert all(workers.judge(spec, name, dims={"batch": 5}).agree for name in ("tensorflow", "jax"))
 
 
 @pytest.mark.parametrize(
     "layer", ["max_pool3d, kernel_size: 1", "avg_pool3d, kernel_size: [2, 1, 3]", "adaptive_max_pool3d, output_size: 2"]
 )
-def test_volumes_of_any_number_of_channels_pool_on_tensorflow(layer: str) -> None:
+def test_volumes_of_any_number_of_channels_pool_on_tensorflow(workers: KeptWorkers, layer: str) -> None:
     """Channels that only the call knows were no number to reshape to."""
     layers = f"{{name: t, type: transpose, dim0: 1, dim1: 0, from: x}}, {{name: y, type: {layer}}}"
     spec = spec_of("x: {shape: [batch, 1, 4, 2, 5]}", layers)
-    assert netspec.verify(spec, ["tensorflow"], dims={"batch": 3}).agree
+    assert workers.judge(spec, "tensorflow", dims={"batch": 3}).agree
 
 
 def test_a_number_as_an_input_with_a_default() -> None:
@@ -138,21 +146,21 @@ def test_a_number_as_an_input_with_a_default() -> None:
         "conv_transpose3d, out_channels: 2, kernel_size: 2, padding: [[2, 0], [0, 2], [2, 1]]",
     ],
 )
-def test_more_padding_than_kernel_on_jax(layer: str) -> None:
+def test_more_padding_than_kernel_on_jax(workers: KeptWorkers, layer: str) -> None:
     """XLA read beyond its input in float32: gradients were 0.5 off, or 1e20."""
     spatial = ", ".join("5746"[: int(layer.partition("d,")[0][-1])])
     spec = spec_of(f"x: {{shape: [batch, 2, {spatial}]}}", f"{{name: y, type: {layer}, from: x}}")
-    assert netspec.verify(spec, ["jax"], dims={"batch": 3}).agree
+    assert workers.judge(spec, "jax", dims={"batch": 3}).agree
 
 
 @pytest.mark.parametrize("fields", ["", ", count_include_pad: false", ", ceil_mode: true"])
-def test_a_kernel_above_a_volume_with_padding_pools_on_torch(fields: str) -> None:
+def test_a_kernel_above_a_volume_with_padding_pools_on_torch(workers: KeptWorkers, fields: str) -> None:
     """F.avg_pool3d refuses it, its siblings do not: 4 on a size of 1 with 2 zeros on both sides."""
     layer = f"{{name: y, type: avg_pool3d, kernel_size: [2, 1, 4], padding: [1, 0, 2]{fields}, from: x}}"
     for size in ("height", "1"):
         spec = spec_of(f"x: {{shape: [batch, 2, 5, 3, {size}]}}", layer)
         dims = {"height": 1} if size == "height" else None
-        assert netspec.verify(spec, ["torch"], dtype="float64", dims=dims).agree
+        assert workers.judge(spec, "torch", dtype="float64", dims=dims).agree
 
 
 def test_a_requirement_outlives_the_first_layer_that_had_it() -> None:

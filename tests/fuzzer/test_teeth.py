@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.command import MUTANTS
+from tests.conformance.kept import KeptWorkers
 from tests.fuzzer.bodies import BODIES
 from tests.fuzzer.hunting import Hunt
 from tests.fuzzer.planted import PLANTED, Planted
@@ -17,10 +19,9 @@ README = Path(__file__).parents[1] / "README.md"
 
 @pytest.fixture(scope="module")
 def hunt() -> Iterator[Hunt]:
-    with pytest.MonkeyPatch.context() as patch:
-        found = Hunt(patch)
-        yield found
-        found.close()
+    with pytest.MonkeyPatch.context() as patch, KeptWorkers() as workers:
+        patch.syspath_prepend(MUTANTS)
+        yield Hunt(workers)
 
 
 def cases(speed: str) -> list[tuple[Planted, str]]:
