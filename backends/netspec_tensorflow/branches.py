@@ -4,6 +4,7 @@ from netspec.branches import Branches
 
 BRANCHES = Branches(
     *("convolution-native", "convolution-split", "convolution-positions", "convolution-positions-strided"),
+    *("convolution-in-two-channels", "transposed-in-two-channels"),
     *("transposed-native", "transposed-split", "transposed-spread"),
     *("maximum-of-integers", "maximum-of-floats", "minimum-of-integers", "minimum-of-floats"),
 )

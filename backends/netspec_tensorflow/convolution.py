@@ -1,7 +1,9 @@
 """Convolution on TensorFlow: the native kernel where its gradient exists and is fast, else a form made of what has one.
 
 EXPLICIT padding is never used: oneDNN does not take gradients of it, which made a step of training 5 times slower, and
-with dilation they do not exist at all. SAME where it means the same, else the zeros are added first.
+with dilation they do not exist at all. SAME where it means the same, else the zeros are added first. So they are with
+strides in volumes, where TensorFlow (2.21) errs with SAME: in float64 if a stride exceeds its kernel, and with oneDNN
+in the gradient of a kernel of 7 slices.
 """
 
 from __future__ import annotations
@@ -57,7 +59,12 @@ def _of_volumes(
 ) -> tf.Tensor:
     """TensorFlow's kernel has neither groups nor, everywhere, dilation: then a convolution of images for each slice."""
     if groups == 1 and max(dilation) == 1:
-        x, word = padded(x, weight.shape[:-2], stride, padding, 0.0)
+        windows = tuple(weight.shape[:-2])
+        if max(stride) == 1:
+            x, word = padded(x, windows, stride, padding, 0.0)
+        else:
+            x, word = _with_zeros(x, windows, stride, padding), "VALID"
+        x, weight = _in_two_channels(x, weight, stride)
         return tf.nn.conv3d(x, weight, (1, *stride, 1), word)
     if isinstance(padding, str):
         window, lower = window_size(weight.shape[0], dilation[0]), padding == "same_lower"
@@ -90,14 +97,18 @@ def _of_images(
     if differentiable(x.dtype, grouped=groups > 1, dilated=dilated):
         if groups > 1 or dilated:
             BRANCHES.took("convolution-native")
+        if groups == 1:
+            x, weight = _in_two_channels(x, weight, stride)
         return tf.nn.conv2d(x, weight, stride, word, dilations=dilation)
     if strided and (depthwise or dilated):
         BRANCHES.took("convolution-positions-strided")
-        x = _with_zeros_of_same(x, windows, stride) if word == "SAME" else x
+        x = _with_zeros(x, windows, stride, "same") if word == "SAME" else x
         return _positions(x, weight, "VALID", dilation, groups)[:, :: stride[0], :: stride[1]]
     if strided:
         BRANCHES.took("convolution-split")
-        return split(x, weight, groups, lambda part, kernel: tf.nn.conv2d(part, kernel, stride, word))
+        return split(
+            x, weight, groups, lambda part, kernel: tf.nn.conv2d(*_in_two_channels(part, kernel, stride), stride, word)
+        )
     BRANCHES.took("convolution-positions")
     return _positions(x, weight, word, dilation, groups)
 
@@ -200,6 +211,31 @@ def _depthwise(
     return tf.nn.depthwise_conv2d(x, kernel, (1, *stride, 1), word, dilations=dilation)
 
 
-def _with_zeros_of_same(x: tf.Tensor, windows: tuple[int, ...], stride: tuple[int, ...]) -> tf.Tensor:
-    pairs = [same_pairs_of(*each) for each in zip(sizes_of(x), windows, stride, strict=True)]
-    return tf.pad(x, ((0, 0), *pairs, (0, 0)))
+def _with_zeros(
+    x: tf.Tensor, windows: tuple[int, ...], stride: tuple[int, ...], padding: Pairs | SamePadding
+) -> tf.Tensor:
+    """x (channels last) with the zeros of its padding."""
+    if isinstance(padding, str):
+        sizes = zip(sizes_of(x), windows, stride, strict=True)
+        padding = tuple(same_pairs_of(*each, lower=padding == "same_lower") for each in sizes)
+    elif all(pair == (0, 0) for pair in padding):
+        return x
+    return tf.pad(x, ((0, 0), *padding, (0, 0)))
+
+
+def errs(channels: int, stride: tuple[int, ...]) -> bool:
+    """Whether TensorFlow's convolution of so many channels may be wrong.
+
+    That of one channel reads the wrong numbers (2.21, float32, with oneDNN and without) where the last stride alone
+    of two is above 1 and one window fits: 4 rows of 3 numbers, a kernel of 3 x 3 and a stride of 1 x 2 will do.
+    """
+    return channels == 1 and stride[-2] == 1 < stride[-1]
+
+
+def _in_two_channels(x: tf.Tensor, weight: tf.Tensor, stride: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+    """x and the kernel, with a second channel of zeros where TensorFlow errs with one."""
+    if not errs(weight.shape[-2], stride):
+        return x, weight
+    BRANCHES.took("convolution-in-two-channels")
+    before = [(0, 0)] * (len(stride) + 1)
+    return tf.pad(x, [*before, (0, 1)]), tf.pad(weight, [*before[1:], (0, 1), (0, 0)])

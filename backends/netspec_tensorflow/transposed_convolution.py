@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import tensorflow as tf
 
 from netspec.graph.ops.products import Pairs, window_size
 from netspec_tensorflow.branches import BRANCHES
-from netspec_tensorflow.convolution import differentiable, split, through_channels_last
+from netspec_tensorflow.convolution import differentiable, errs, split, through_channels_last
 from netspec_tensorflow.volumes import sizes_of, transpose_slices
 
 
@@ -45,12 +46,20 @@ def _of_volumes(
 ) -> tf.Tensor:
     """TensorFlow's kernel has neither groups nor dilation: then transposed convolutions of images for each slice."""
     if groups == 1 and max(dilation) == 1:
-        return _cut(_native_volumes(x, weight, stride), padding)
+        return _cut(_in_two_channels(partial(_native_volumes, x, stride=stride), weight, stride), padding)
 
     def transposed(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return _of_images(images, kernel, stride[1:], padding[1:], dilation[1:], groups)
 
     return _cut(transpose_slices(x, weight, stride[0], dilation[0], transposed), (padding[0], (0, 0), (0, 0)))
+
+
+def _in_two_channels(native: Callable[[tf.Tensor], tf.Tensor], weight: tf.Tensor, stride: tuple[int, ...]) -> tf.Tensor:
+    """What `native` gives for the kernel, with a second channel where its gradient, a convolution, would err."""
+    if not errs(weight.shape[-2], stride):
+        return native(weight)
+    BRANCHES.took("transposed-in-two-channels")
+    return native(tf.pad(weight, [(0, 0)] * len(stride) + [(0, 1), (0, 0)]))[..., :1]
 
 
 def _native_volumes(x: tf.Tensor, weight: tf.Tensor, stride: tuple[int, ...]) -> tf.Tensor:
@@ -84,15 +93,23 @@ def _of_images(
         for n, step, window in zip(sizes_of(x), stride, windows, strict=True)
     ]
     word = "SAME" if same else "VALID"
+
+    def plain(part: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        native = partial(_native, part, sizes=sizes, stride=stride, word=word, dilation=dilation)
+        return _in_two_channels(native, kernel, stride)
+
     if depthwise:
         y = _depthwise(x, weight, sizes, stride, word)
-    elif groups == 1 or differentiable(x.dtype, grouped=True, dilated=max(dilation) > 1):
-        if groups > 1 or max(dilation) > 1:
+    elif groups == 1:
+        if max(dilation) > 1:
             BRANCHES.took("transposed-native")
+        y = plain(x, weight)
+    elif differentiable(x.dtype, grouped=True, dilated=max(dilation) > 1):
+        BRANCHES.took("transposed-native")
         y = _native(x, weight, sizes, stride, word, dilation, groups)
     else:
         BRANCHES.took("transposed-split")
-        y = split(x, weight, groups, lambda part, kernel: _native(part, kernel, sizes, stride, word, dilation))
+        y = split(x, weight, groups, plain)
     return y if same else _cut(y, padding)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import netspec
 from netspec.analysis.index_bounds import index_bounds
+from netspec.backend import FloatType
 from netspec.errors import NetspecError
 from netspec.fuzz.draft import Draft
 from netspec.fuzz.generator import generate
@@ -151,6 +152,24 @@ def test_more_padding_than_kernel_on_jax(workers: KeptWorkers, layer: str) -> No
     spatial = ", ".join("5746"[: int(layer.partition("d,")[0][-1])])
     spec = spec_of(f"x: {{shape: [batch, 2, {spatial}]}}", f"{{name: y, type: {layer}, from: x}}")
     assert workers.judge(spec, "jax", dims={"batch": 3}).agree
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer", "dtype"),
+    [
+        ("1, 4, 3", "conv2d, kernel_size: 3, stride: [1, 2]", "float32"),
+        ("1, 3, 3", "conv2d, kernel_size: [2, 3], stride: [1, 5], padding: same", "float32"),
+        ("1, 2, 3, 2", "conv3d, kernel_size: 2, stride: [1, 1, 5]", "float32"),
+        ("3, 5, 1", "conv_transpose2d, kernel_size: [2, 3], stride: [1, 4]", "float32"),
+        ("4, 2, 2, 1", "conv_transpose3d, kernel_size: [2, 3, 7], stride: [2, 1, 5]", "float32"),
+        ("1, 7, 1, 1", "conv3d, kernel_size: [7, 1, 1], stride: [2, 1, 1], padding: same", "float32"),
+        ("3, 4, 3, 6", "conv3d, kernel_size: [2, 3, 4], stride: [5, 1, 3], padding: same", "float64"),
+    ],
+)
+def test_convolutions_that_tensorflow_has_wrong(workers: KeptWorkers, shape: str, layer: str, dtype: FloatType) -> None:
+    """tf.nn.conv2d and conv3d are wrong there by the size of the numbers; so are conv3d's SAME and its gradient."""
+    spec = spec_of(f"x: {{shape: [batch, {shape}]}}", f"{{name: y, type: {layer}, out_channels: 1, from: x}}")
+    assert workers.judge(spec, "tensorflow", dtype, dims={"batch": 2}).agree
 
 
 @pytest.mark.parametrize("fields", ["", ", count_include_pad: false", ", ceil_mode: true"])
