@@ -58,10 +58,14 @@ def unbroadcast(dy: Array, shape: tuple[int, ...]) -> Array:
     """The sum of `dy` over all axes along which an input of `shape` was repeated."""
     if dy.shape == shape:
         return dy
-    extra = dy.ndim - len(shape)
-    repeated = [axis + extra for axis, size in enumerate(shape) if size == 1 and dy.shape[axis + extra] > 1]
-    summed = dy.sum(axis=(*range(extra), *repeated), keepdims=True)
-    return np.asarray(summed.reshape(shape))
+    return np.asarray(dy.sum(axis=repeated_axes(dy.shape, shape), keepdims=True).reshape(shape))
+
+
+def repeated_axes(whole: tuple[int, ...], shape: tuple[int, ...]) -> Axes:
+    """The axes of `whole` along which an input of `shape` was repeated."""
+    extra = len(whole) - len(shape)
+    repeated = (axis + extra for axis, size in enumerate(shape) if size == 1 and whole[axis + extra] > 1)
+    return (*range(extra), *repeated)
 
 
 def over(reduced: Array, x: Array, axes: Axes) -> Array:

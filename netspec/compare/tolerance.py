@@ -12,10 +12,11 @@ float32: u = 2^-24, s = the largest change of the float64 tensor, over the same 
 on inputs, weights, cotangents and every number that is computed, forwards and backwards: accept `16 * sqrt(max(1, n /
 1024)) * s + 32 * u`, n the longest reduction. Noise on inputs and weights alone is not enough: it misses what a program
 must lose that subtracts a mean of 1e4 (error 1.6e-3 in torch, limit 5e-6), the rounding noise that is the gradient of a
-bias before batch_norm, and that a sum of cotangents may cancel (2e-5, limit 3e-6). Below 2^-126, where float32 runs out
-of digits, the noise has that size: a product of 150 numbers may be 1e-40, which ONNX Runtime gives to 3e-3. A tensor
-with s > 1000 u is ill-conditioned: its float32 error says little, and the report lists it; unless it is zero in exact
-arithmetic, at most 1e-13 s / u in float64, which is counted with those that cancel.
+bias before batch_norm, and that a sum of cotangents may cancel (2e-5, limit 3e-6). One rounding for a whole sum is not
+either: what partial sums lose one after another has a rule of its own (netspec_numpy/roundings.py). Below 2^-126, where
+float32 runs out of digits, the noise has that size: a product of 150 numbers may be 1e-40, which ONNX Runtime gives to
+3e-3. A tensor with s > 1000 u is ill-conditioned: its float32 error says little, and the report lists it; unless it is
+zero in exact arithmetic, at most 1e-13 s / u in float64, which is counted with those that cancel.
 
 float16 and bfloat16: the same runs with their own u, 2^-11 and 2^-8, on inputs, weights and cotangents that the type
 holds exactly: accept `4 * sqrt(max(1, n / 1024)) * s + 4 * u`. Not 16 times the change that a float32 makes, scaled:

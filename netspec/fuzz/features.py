@@ -143,7 +143,7 @@ def condition(draft: Draft) -> dict[str, Any] | None:
 def repeat(draft: Draft) -> dict[str, Any] | None:
     """An entry that gives the type it takes runs several times, each time with weights of its own."""
     found = [e for e in _layers(draft, single=True) if _keeps_type(draft, e) and not {"repeat", "tie"} & set(e)]
-    found = [e for e in found if recipe(e["type"]).domain == "any"]  # the logarithm of a logarithm is seldom a number
+    found = [e for e in found if _takes_all(e)]
     if not found:
         return None
     entry = draft.rng.choice(found)
@@ -154,6 +154,11 @@ def repeat(draft: Draft) -> dict[str, Any] | None:
     return _replaced(
         draft, entry, {"name": entry["name"], "from": entry["from"], "repeat": 2, "layers": [inner, second]}
     )
+
+
+def _takes_all(entry: dict[str, Any]) -> bool:
+    """Whether an entry takes every number: the logarithm of a logarithm, or of what is 0, is seldom a number."""
+    return recipe(entry["type"]).domain == "any"
 
 
 def parallel(draft: Draft) -> dict[str, Any] | None:
@@ -183,7 +188,7 @@ def _float(draft: Draft, reference: str) -> bool:
 def share(draft: Draft) -> dict[str, Any] | None:
     """An entry applied once more, to another value of the type it takes; the result is an output."""
     found = [e for e in _layers(draft, single=True) if not {"repeat", "parallel", "tie", "if"} & set(e)]
-    found = [e for e in found if e["type"] != "buffer" and _values(draft).get(e["from"]) is not None]
+    found = [e for e in found if e["type"] != "buffer" and _values(draft).get(e["from"]) is not None and _takes_all(e)]
     if not found:
         return None
     weighty = [e for e in found if e["type"] in WEIGHTY]

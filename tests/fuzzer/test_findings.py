@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,13 @@ from netspec.analysis.index_bounds import index_bounds
 from netspec.backend import FloatType
 from netspec.errors import NetspecError
 from netspec.fuzz.draft import Draft
+from netspec.fuzz.features import share
 from netspec.fuzz.generator import generate
 from netspec.fuzz.references import entries
+from netspec.graph.ops import Add, Sum
 from netspec.spec import Spec, loads
+from netspec_numpy import NumpyBackend
+from netspec_numpy.roundings import SINGLE, Roundings
 from tests.conformance.kept import KeptWorkers
 
 
@@ -65,6 +70,16 @@ def test_branches_that_hand_on_what_they_read() -> None:
     layer = "{name: y, from: x, cond: f, branches: [identity, {type: dropout, p: 0.3}]}"
     spec = spec_of("x: {shape: [batch, 3]}, f: {shape: [], dtype: bool}", layer)
     assert spec.graphs.training.outputs
+
+
+@pytest.mark.parametrize(("type", "again"), [("tanh", True), ("log", False), ("sqrt", False)])
+def test_what_takes_positive_numbers_alone_is_not_applied_to_others(type: str, again: bool) -> None:
+    """Graph 1541 of seed 24 took the logarithm of a relu's zeros: what flows back is 0 times infinity, NaN or 0."""
+    draft = Draft(random.Random(0))
+    draft.add_input(["batch", 2])
+    assert draft.add([{"name": "y", "type": type, "from": draft.values[0].reference}], ["y"])
+    draft.spec["outputs"] = {"y": "y"}
+    assert (share(draft) is not None) == again
 
 
 def test_a_size_that_only_a_shape_speaks_of_keeps_its_input() -> None:
@@ -152,6 +167,38 @@ def test_more_padding_than_kernel_on_jax(workers: KeptWorkers, layer: str) -> No
     spatial = ", ".join("5746"[: int(layer.partition("d,")[0][-1])])
     spec = spec_of(f"x: {{shape: [batch, 2, {spatial}]}}", f"{{name: y, type: {layer}, from: x}}")
     assert workers.judge(spec, "jax", dims={"batch": 3}).agree
+
+
+def test_a_long_sum_of_like_numbers_may_lose_what_it_loses_in_float32(workers: KeptWorkers) -> None:
+    """Roundings of partial sums do not cancel there: XLA was 1e-5 off in a sum of 825, 3 times what was allowed."""
+    layers = "{name: h, type: one_hot, num_classes: 11, from: x}, {name: y, type: var}"
+    spec = spec_of("x: {shape: [batch, 5, height], dtype: int32}", layers)
+    assert workers.judge(spec, "jax", dims={"batch": 3, "height": 5}).agree
+
+
+def test_roundings_of_long_sums_are_those_of_one_in_order() -> None:
+    """Of terms that are equal, of what flows back into a bias, and not of short sums or of terms that cancel."""
+    equal, mixed = np.full((2, 1000), 0.1), np.random.default_rng(3).standard_normal((2, 1000))
+    rounding = Roundings(0, SINGLE)
+    total = rounding.of_lowerings({Sum: NumpyBackend().lowerings[Sum]})[Sum]
+    back = rounding.of_vjps({Add: NumpyBackend().vjps[Add]})[Add]
+
+    def moved(terms: Any) -> tuple[float, float]:
+        """The largest change of the sum over the last axis, and of the gradient of a bias, in units of float32."""
+        ways: list[tuple[Any, Any]] = []
+        for _ in range(8):
+            _, bias = back([terms.T], [terms.T, np.zeros(2)], [terms.T])
+            ways.append((total(terms, axes=(1,), keepdims=False), bias))
+        exact = terms.sum(axis=1)
+        forward, backward = (max(float(np.abs(way[i] - exact).max()) for way in ways) for i in (0, 1))
+        return forward / exact.max() / SINGLE, backward / exact.max() / SINGLE
+
+    in_order = abs(float(np.add.accumulate(equal[0].astype("float32"))[-1]) - 1000 * float(np.float32(0.1))) / 100
+    assert in_order > 10 * SINGLE
+    for way in moved(equal):
+        assert 0.5 * in_order / SINGLE < way < 4 * in_order / SINGLE
+    assert max(moved(equal[:, :64])) < 4
+    assert max(moved(np.abs(mixed))) < 40
 
 
 @pytest.mark.parametrize(
