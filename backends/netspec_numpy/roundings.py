@@ -5,8 +5,8 @@ z standard normal. Several such runs show how far the roundings of a float32 pro
 smallest normal one of float32 have few digits there or none (XLA makes them 0), so each is also moved by z times that.
 
 A sum is not one rounding: where many like numbers are added one after another, as XLA does on a CPU, those of the
-partial sums all go one way (2e-5 in the sum of 825 numbers of two sizes). So a sum of more than 64, and what flows back
-into something that was repeated as often, is moved by z times what a sum in that order is off in float32.
+partial sums all go one way (1.3e-5 in the variance of 825 zeros and ones). So a sum of more than 64, and what flows
+back into something that was repeated as often, is moved by z times what a sum in that order is off in float32.
 """
 
 from __future__ import annotations
