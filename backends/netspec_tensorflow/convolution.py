@@ -226,8 +226,8 @@ def _with_zeros(
 def errs(channels: int, stride: tuple[int, ...]) -> bool:
     """Whether TensorFlow's convolution of so many channels may be wrong.
 
-    That of one channel reads the wrong numbers (2.21, float32, with oneDNN and without) where the last stride alone
-    of two is above 1 and one window fits: 4 rows of 3 numbers, a kernel of 3 x 3 and a stride of 1 x 2 will do.
+    That of one channel reads beyond its input (2.21, float32, with oneDNN and without) where the last stride alone of
+    two is above 1 and one window fits: two samples of 4 rows of 3 numbers, a kernel of 3 x 3 and a stride of 1 x 2.
     """
     return channels == 1 and stride[-2] == 1 < stride[-1]
 
