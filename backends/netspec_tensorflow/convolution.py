@@ -237,5 +237,9 @@ def _in_two_channels(x: tf.Tensor, weight: tf.Tensor, stride: tuple[int, ...]) -
     if not errs(weight.shape[-2], stride):
         return x, weight
     BRANCHES.took("convolution-in-two-channels")
-    before = [(0, 0)] * (len(stride) + 1)
-    return tf.pad(x, [*before, (0, 1)]), tf.pad(weight, [*before[1:], (0, 1), (0, 0)])
+    return twice(x, -1), twice(weight, -2)
+
+
+def twice(x: tf.Tensor, axis: int) -> tf.Tensor:
+    """x and as many zeros behind it along an axis; not by tf.pad, which TensorFlow fuses wrongly with a convolution."""
+    return tf.concat([x, tf.zeros_like(x)], axis)

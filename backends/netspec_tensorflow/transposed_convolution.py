@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from netspec.graph.ops.products import Pairs, window_size
 from netspec_tensorflow.branches import BRANCHES
-from netspec_tensorflow.convolution import differentiable, errs, split, through_channels_last
+from netspec_tensorflow.convolution import differentiable, errs, split, through_channels_last, twice
 from netspec_tensorflow.volumes import sizes_of, transpose_slices
 
 
@@ -59,7 +59,7 @@ def _in_two_channels(native: Callable[[tf.Tensor], tf.Tensor], weight: tf.Tensor
     if not errs(weight.shape[-2], stride):
         return native(weight)
     BRANCHES.took("transposed-in-two-channels")
-    return native(tf.pad(weight, [(0, 0)] * len(stride) + [(0, 1), (0, 0)]))[..., :1]
+    return native(twice(weight, -2))[..., :1]
 
 
 def _native_volumes(x: tf.Tensor, weight: tf.Tensor, stride: tuple[int, ...]) -> tf.Tensor:

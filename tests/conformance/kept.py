@@ -37,9 +37,14 @@ class KeptWorkers:
         return self._workers[key]
 
     def judge(
-        self, spec: Spec, name: str, dtype: FloatType = "float32", dims: Mapping[str, int] | None = None
+        self,
+        spec: Spec,
+        name: str,
+        dtype: FloatType = "float32",
+        dims: Mapping[str, int] | None = None,
+        train: bool = False,
     ) -> BackendReport:
-        """What `netspec.verify` says of a backend that has gradients, in inference."""
+        """What `netspec.verify` says of a backend that has gradients."""
         worker = self.worker(name, dtype)
-        case = make_case(spec.graphs, False, dtype, None, dims)
+        case = make_case(spec.graphs, train, dtype, None, dims)
         return compare(case, evaluate_reference(case, dtype), ask(worker, case, dtype), dtype)

@@ -204,19 +204,28 @@ def test_roundings_of_long_sums_are_those_of_one_in_order() -> None:
 @pytest.mark.parametrize(
     ("shape", "layer", "dtype"),
     [
-        ("1, 4, 3", "conv2d, kernel_size: 3, stride: [1, 2]", "float32"),
-        ("1, 3, 3", "conv2d, kernel_size: [2, 3], stride: [1, 5], padding: same", "float32"),
-        ("1, 2, 3, 2", "conv3d, kernel_size: 2, stride: [1, 1, 5]", "float32"),
-        ("3, 5, 1", "conv_transpose2d, kernel_size: [2, 3], stride: [1, 4]", "float32"),
-        ("4, 2, 2, 1", "conv_transpose3d, kernel_size: [2, 3, 7], stride: [2, 1, 5]", "float32"),
-        ("1, 7, 1, 1", "conv3d, kernel_size: [7, 1, 1], stride: [2, 1, 1], padding: same", "float32"),
-        ("3, 4, 3, 6", "conv3d, kernel_size: [2, 3, 4], stride: [5, 1, 3], padding: same", "float64"),
+        ("1, 4, 3", "conv2d, out_channels: 1, kernel_size: 3, stride: [1, 2]", "float32"),
+        ("1, 3, 3", "conv2d, out_channels: 1, kernel_size: [2, 3], stride: [1, 5], padding: same", "float32"),
+        ("1, 2, 3, 2", "conv3d, out_channels: 1, kernel_size: 2, stride: [1, 1, 5]", "float32"),
+        ("3, 5, 1", "conv_transpose2d, out_channels: 1, kernel_size: [2, 3], stride: [1, 4]", "float32"),
+        ("4, 2, 2, 1", "conv_transpose3d, out_channels: 1, kernel_size: [2, 3, 7], stride: [2, 1, 5]", "float32"),
+        ("1, 7, 1, 1", "conv3d, out_channels: 1, kernel_size: [7, 1, 1], stride: [2, 1, 1], padding: same", "float32"),
+        ("3, 4, 3, 6", "conv3d, out_channels: 1, kernel_size: [2, 3, 4], stride: [5, 1, 3], padding: same", "float64"),
     ],
 )
 def test_convolutions_that_tensorflow_has_wrong(workers: KeptWorkers, shape: str, layer: str, dtype: FloatType) -> None:
     """tf.nn.conv2d and conv3d are wrong there by the size of the numbers; so are conv3d's SAME and its gradient."""
-    spec = spec_of(f"x: {{shape: [batch, {shape}]}}", f"{{name: y, type: {layer}, out_channels: 1, from: x}}")
+    spec = spec_of(f"x: {{shape: [batch, {shape}]}}", f"{{name: y, type: {layer}, from: x}}")
     assert workers.judge(spec, "tensorflow", dtype, dims={"batch": 2}).agree
+
+
+def test_zeros_beside_a_channel_stay_apart_from_the_convolution(workers: KeptWorkers) -> None:
+    """TensorFlow takes a Pad into the convolution behind it, which then was refused, or ended the process."""
+    inputs = "x: {shape: [batch, 1, 5, 4]}, z: {shape: [batch, 2, 3]}"
+    layers = "{name: a, type: alpha_dropout, from: z}, "
+    layers += "{name: y, type: conv2d, out_channels: 4, kernel_size: 3, stride: [1, 4], from: x}"
+    spec = loads(f"{{netspec: 1, inputs: {{{inputs}}}, layers: [{layers}], outputs: {{a: a, y: y}}}}")
+    assert workers.judge(spec, "tensorflow", dims={"batch": 7}, train=True).agree
 
 
 @pytest.mark.parametrize("fields", ["", ", count_include_pad: false", ", ceil_mode: true"])

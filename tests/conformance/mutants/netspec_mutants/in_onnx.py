@@ -23,9 +23,10 @@ def flatten_channels_last(tape: Any, call: Any, x: Any) -> Any:
     return tape.op("Flatten", tape.op("Transpose", x, perm=(0, 2, 3, 1)), axis=1)
 
 
-def linear_transposed(tape: Any, call: Any, x: Any, weight: Any, *bias: Any) -> Any:
+def linear_transposed(tape: Any, call: Any, x: Any, weight: Any, bias: Any = None) -> Any:
     square = call.inputs[0].shape[-1] == call.layer.out_features
-    return tape.op("Gemm", x, weight, *bias, alpha=1.0, beta=1.0, transA=0, transB=0 if square else 1)
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    return tape.op("Gemm", *inputs, alpha=1.0, beta=1.0, transA=0, transB=0 if square else 1)
 
 
 def conv_without_bias(tape: Any, call: Any, x: Any, weight: Any, bias: Any = None) -> Any:
