@@ -11,14 +11,13 @@ back into something that was repeated as often, is moved by z times what a sum i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from netspec.graph import ops
-from netspec_numpy.arithmetic import repeated_axes
+from netspec_numpy.arithmetic import repeated_axes, unbroadcast
 from netspec_numpy.interpreter import Table
 from netspec_numpy.windows import Array
 
@@ -62,9 +61,7 @@ class Roundings:
             return tuple(map(self.of, result)) if isinstance(result, tuple) else self.of(np.asarray(result))
 
         def summed(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
-            result = rounded(x, axes=axes, keepdims=keepdims)
-            count = math.prod(x.shape[axis] for axis in axes)
-            return self._drifted(result, x, axes, 1.0 if op is ops.Sum else 1 / max(count, 1))
+            return self._drifted(rounded(x, axes=axes, keepdims=keepdims), x, axes, mean=op is ops.Mean)
 
         return summed if op in SUMS else rounded
 
@@ -74,23 +71,26 @@ class Roundings:
             return tuple(None if flow is None else self.of(np.asarray(flow)) for flow in flows)
 
         def repeated(dys: Any, xs: Any, ys: Any, **attributes: Any) -> tuple[Array | None, ...]:
-            flows, whole = rounded(dys, xs, ys, **attributes), dys[0].shape
-            if all(flow is None or dys[0].size <= LONG * flow.size for flow in flows):
-                return flows
+            whole = dys[0].shape
+            if all(dys[0].size <= LONG * x.size for x in xs):
+                return rounded(dys, xs, ys, **attributes)
+            # Of operands of the whole shape: what is summed into each of them, term by term.
             terms = vjp(dys, [np.broadcast_to(x, whole) for x in xs], ys, **attributes)
+            flows = [self.of(unbroadcast(each, x.shape)) for each, x in zip(terms, xs, strict=True)]
             return tuple(
-                flow if flow is None else self._drifted(flow, each, repeated_axes(whole, flow.shape), 1.0)
+                self._drifted(flow, each, repeated_axes(whole, flow.shape))
                 for flow, each in zip(flows, terms, strict=True)
             )
 
         return repeated if op in REPEATING else rounded
 
-    def _drifted(self, result: Array, terms: Array, axes: tuple[int, ...], factor: float) -> Array:
-        """A sum of `terms` over `axes`, times `factor`, moved as far as one in order is off in float32."""
+    def _drifted(self, result: Array, terms: Array, axes: tuple[int, ...], mean: bool = False) -> Array:
+        """The sum (or mean) of `terms` over `axes`, moved as far as one in order is off in float32."""
         if result.dtype.kind != "f" or self._unit != SINGLE or terms.size <= LONG * result.size:
             return result
         kept = [axis for axis in range(terms.ndim) if axis not in axes]
         held = np.transpose(terms, (*kept, *axes)).reshape(*(terms.shape[axis] for axis in kept), -1).astype("float32")
         in_order = np.add.accumulate(held, axis=-1, dtype="float32")[..., -1].astype("float64")
-        off = (in_order - held.sum(axis=-1, dtype="float64")).reshape(result.shape) * factor
+        off = (in_order - held.sum(axis=-1, dtype="float64")).reshape(result.shape)
+        off = off * (result.size / terms.size) if mean else off
         return result + self._random.standard_normal(result.shape) * np.where(np.isfinite(off), off, 0)

@@ -106,9 +106,7 @@ def _of_images(
         return _positions(x, weight, "VALID", dilation, groups)[:, :: stride[0], :: stride[1]]
     if strided:
         BRANCHES.took("convolution-split")
-        return split(
-            x, weight, groups, lambda part, kernel: tf.nn.conv2d(*_in_two_channels(part, kernel, stride), stride, word)
-        )
+        return split(x, weight, groups, partial(_plain, stride=stride, word=word))
     BRANCHES.took("convolution-positions")
     return _positions(x, weight, word, dilation, groups)
 
@@ -125,8 +123,7 @@ def padded(
         return x, "SAME"
     spatial = tuple(x.shape[1:-1])
     if padding == "same_lower":
-        sizes = zip(sizes_of(x), windows, stride, strict=True)
-        padding = tuple(same_pairs_of(size, window, step, lower=True) for size, window, step in sizes)
+        padding = _pairs_of(x, windows, stride, padding)
     elif all(pair == (0, 0) for pair in padding):
         return x, "VALID"
     elif all(
@@ -215,12 +212,23 @@ def _with_zeros(
     x: tf.Tensor, windows: tuple[int, ...], stride: tuple[int, ...], padding: Pairs | SamePadding
 ) -> tf.Tensor:
     """x (channels last) with the zeros of its padding."""
-    if isinstance(padding, str):
-        sizes = zip(sizes_of(x), windows, stride, strict=True)
-        padding = tuple(same_pairs_of(*each, lower=padding == "same_lower") for each in sizes)
-    elif all(pair == (0, 0) for pair in padding):
+    if not isinstance(padding, str) and all(pair == (0, 0) for pair in padding):
         return x
-    return tf.pad(x, ((0, 0), *padding, (0, 0)))
+    return tf.pad(x, ((0, 0), *_pairs_of(x, windows, stride, padding), (0, 0)))
+
+
+def _pairs_of(
+    x: tf.Tensor, windows: tuple[int, ...], stride: tuple[int, ...], padding: Pairs | SamePadding
+) -> tuple[tuple[Any, Any], ...]:
+    """The zeros before and behind along each spatial axis of x, tensors where only the call knows them."""
+    if not isinstance(padding, str):
+        return padding
+    sizes = zip(sizes_of(x), windows, stride, strict=True)
+    return tuple(same_pairs_of(*each, lower=padding == "same_lower") for each in sizes)
+
+
+def _plain(x: tf.Tensor, weight: tf.Tensor, stride: tuple[int, ...], word: str) -> tf.Tensor:
+    return tf.nn.conv2d(*_in_two_channels(x, weight, stride), stride, word)
 
 
 def errs(channels: int, stride: tuple[int, ...]) -> bool:

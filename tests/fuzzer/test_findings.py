@@ -177,7 +177,7 @@ def test_a_long_sum_of_like_numbers_may_lose_what_it_loses_in_float32(workers: K
 
 
 def test_roundings_of_long_sums_are_those_of_one_in_order() -> None:
-    """Of terms that are equal, of what flows back into a bias, and not of short sums or of terms that cancel."""
+    """Of terms that are equal, and of what flows back into a bias; less of terms of all sizes, none of short sums."""
     equal, mixed = np.full((2, 1000), 0.1), np.random.default_rng(3).standard_normal((2, 1000))
     rounding = Roundings(0, SINGLE)
     total = rounding.of_lowerings({Sum: NumpyBackend().lowerings[Sum]})[Sum]
